@@ -1,0 +1,74 @@
+# The one way in. `make help` lists everything.
+# PYTHON, PORT, K, S and ARGS may be given: make live PORT=8001, make test K=echo.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+PORT  ?= 8000
+K     ?=
+S     ?=
+ARGS  ?=
+SPHINX := $(BIN)/python -m sphinx -n -W --keep-going -c conf
+SOURCES := conf snippets tests
+export PYTHONPATH := conf
+
+.PHONY: help live html test check lint types record bench clean lock
+
+help:  ## list what make can do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+	@echo
+	@echo 'live PORT=8001 takes another port; test K=echo runs what matches; record S=listening'
+	@echo 'records one part, S=listening/four_tuples one program; PYTHON=… picks an interpreter.'
+
+# The environment is made anew when requirements.txt changes.
+$(READY): requirements.txt
+	@PYTHON='$(PYTHON)' bash conf/setup.sh '$(VENV)'
+	@touch $@
+
+live: $(READY)  ## serve the site on loopback, rebuild and reload on every edit
+	@$(BIN)/python -m handbook port $(PORT)
+	@HANDBOOK_LIVE=1 $(BIN)/sphinx-autobuild -n --keep-going -c conf --host 127.0.0.1 --port $(PORT) \
+	  $(if $(NO_BROWSER),,--open-browser) --watch snippets --watch conf --watch tests \
+	  --ignore '*/__pycache__/*' --re-ignore '.*\.pyc$$|.*~$$|.*\.swp$$' $(ARGS) docs build/live
+
+html: $(READY)  ## build the site once, and say where it is
+	@$(SPHINX) -j 4 -q docs build/html
+	@echo "built: $(CURDIR)/build/html/index.html"
+
+test: $(READY)  ## run every program, claim and page test
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(K),-k '$(K)') $(ARGS)
+
+record: $(READY)  ## run programs and keep what they print and do
+	@$(BIN)/python -m handbook record $(S)
+
+check: $(READY)  ## all that a pull request must pass: lint, types, cold build, tests
+	@echo '-- lint';  $(MAKE) lint
+	@echo '-- types'; $(MAKE) types
+	@echo '-- pages'; $(BIN)/python -m handbook check
+	@echo '-- build'; rm -rf build/html; $(MAKE) html
+	@echo '-- tests'; $(MAKE) test
+
+lint: $(READY)  ## formatting, style and spelling
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/rumdl check docs README.md CONTRIBUTING.md
+	@$(BIN)/codespell docs conf snippets tests README.md CONTRIBUTING.md Makefile
+
+types: $(READY)  ## check the types of the tools, the programs and the tests
+	@$(BIN)/mypy conf/handbook tests $(wildcard snippets/*/*.py)
+
+bench: $(READY)  ## measure build and tests against their floors
+	@$(BIN)/python -m handbook bench $(ARGS)
+
+lock: $(READY)  ## make requirements.txt anew from requirements.in
+	@$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 \
+	  --no-header requirements.in -o requirements.txt
+
+clean:  ## remove what was built; the environment too with ALL=1
+	@rm -rf build .pytest_cache .mypy_cache .ruff_cache .rumdl_cache $(if $(ALL),$(VENV))
+	@find conf tests snippets -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,60 @@
+"""Sphinx settings of the handbook, and nothing else."""
+
+import os
+import sys
+from pathlib import Path
+
+CONF = Path(__file__).parent
+sys.path.insert(0, str(CONF))
+
+project = "Sockets, Ports and WebSockets"
+author = "the contributors"
+project_copyright = "the contributors; prose and pictures CC BY 4.0, programs 0BSD"
+language = "en"
+
+extensions = [
+    "myst_parser",
+    "sphinx_copybutton",
+    "handbook.site",
+    "handbook.directives",
+]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_*", "**/_*"]
+nitpicky = True
+needs_sphinx = "9.0"
+
+# Markdown
+myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+# The published address and the repository are known to whoever publishes. Without
+# them the pages are complete, but have no canonical address and no edit link.
+html_baseurl = os.environ.get("HANDBOOK_BASEURL", "")
+handbook_live = os.environ.get("HANDBOOK_LIVE") == "1"
+
+# The look
+html_theme = "furo"
+html_theme_options = {
+    "source_repository": os.environ.get("HANDBOOK_REPOSITORY", ""),
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
+html_title = project
+html_favicon = "theme/favicon.svg"
+html_static_path = ["theme/static"]
+templates_path = ["theme/templates"]
+html_permalinks_icon = "#"
+html_copy_source = False
+html_show_sourcelink = False
+html_use_index = False
+html_domain_indices = False
+html_last_updated_fmt = None
+html_codeblock_linenos_style = "inline"
+pygments_style = "handbook.site.LightCode"
+pygments_dark_style = "handbook.site.DarkCode"
+highlight_language = "text"
+smartquotes = False
+
+# The copy button stands only where a directive says what it gives.
+copybutton_selector = ".copy-source pre"
+copybutton_exclude = ".linenos, .gp, .go"

@@ -1,0 +1,375 @@
+"""Find what would let a page go stale, and say how to mend it.
+
+Each check reads files and returns Problems; nothing is run. `problems` gives
+them all, for `make check` and for the tests.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from handbook import claims, pages, record
+from handbook.pages import Block, Page
+from handbook.problem import Problem, place
+from handbook.snippet import ROOT, Snippet, companions_of_pairs, find
+from handbook.snippet import read as read_snippet
+
+DRIFTING = ("lines", "emphasize-lines", "lineno-match", "lineno-start", "linenos")
+COMMANDS = ("sh",)  # a plain fence may hold what a reader types, and nothing else
+SHORT = 28  # characters of a title in the sidebar
+OPENING = 60  # words in which the answer is given
+LONG = 50  # words: about four lines, and no paragraph before the first program is longer
+WORDS = (900, 1500)
+DIRECTIVES_OF_CODE = ("code-block", "code", "sourcecode", "parsed-literal")
+
+
+def problems(root: Path = ROOT) -> list[Problem]:
+    """Run every check."""
+    found: list[Problem] = []
+    snippets: list[Snippet] = []
+    for path in find(root):
+        try:
+            snippets.append(read_snippet(path, root))
+        except Problem as problem:
+            found.append(problem)
+    if found:
+        return found  # the other checks need programs that can be read
+    read = pages.read_all(root)
+    for check in (shown, recorded, named, quiet):
+        found += check(root, read, snippets)
+    for page in read:
+        for look in (fences, includes, ledgered, timelines):
+            found += look(root, page)
+        if is_chapter(root, page):
+            found += chapter(root, page)
+    return found
+
+
+def is_chapter(root: Path, page: Page) -> bool:
+    """A chapter lies in a part's folder, and is not its index."""
+    part, _, name = page.docname.partition("/")
+    return bool(name) and name != "index" and (root / "snippets" / part).is_dir()
+
+
+def _at(root: Path, block: Block) -> str:
+    return place(root, block.path, block.line)
+
+
+# Programs and recordings
+
+
+def included(root: Path, page: Page) -> Iterator[tuple[Block, str]]:
+    """Name the programs a page includes, as `part/name`."""
+    for block in page.named("literalinclude"):
+        path = (page.path.parent / block.argument).resolve()
+        if path.parent.parent == root / "snippets" and path.suffix == ".py":
+            yield block, f"{path.parent.name}/{path.stem}"
+
+
+def shown(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """Every program is on a page."""
+    on_pages = {name for page in read for _, name in included(root, page)}
+    for snippet in snippets:
+        if snippet.id not in on_pages:
+            yield Problem(
+                snippet.where,
+                "no page shows this program",
+                "include it in a chapter with {literalinclude}, or delete it",
+            )
+
+
+def recorded(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """Every program is recorded, every recording shown, and none is left over."""
+    partners = companions_of_pairs(root)
+    wanted: set[Path] = set()
+    told = {
+        (block.argument, block.options.get("role", ""))
+        for page in read
+        for block in page.named("recorded")
+    }
+    for snippet in snippets:
+        if snippet.id in partners:
+            continue
+        files = record.paths(snippet)
+        wanted |= set(files.values())
+        for path in files.values():
+            if not path.is_file():
+                yield Problem(
+                    place(root, path),
+                    f"{snippet.where} has no recording",
+                    f"make record S={snippet.id}",
+                )
+                break
+        for role in files.keys() - {"events"}:
+            if (snippet.id, role) not in told:
+                named = f" of the {role}" if role else ""
+                yield Problem(
+                    snippet.where,
+                    f"no page shows the recorded output{named}",
+                    f"put a {{recorded}} {snippet.id} under the program",
+                )
+    for path in sorted((root / "snippets").glob("*/recorded/*")):
+        if path not in wanted:
+            yield Problem(
+                place(root, path),
+                "a recording without its program",
+                "delete it, or bring the program back",
+            )
+
+
+def named(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """No program is named like a module of the standard library."""
+    del read, root
+    for snippet in snippets:
+        if snippet.name in sys.stdlib_module_names:
+            yield Problem(
+                snippet.where,
+                f"a file named {snippet.name}.py hides Python's module {snippet.name}",
+                "give it another name",
+            )
+        for companion in snippet.companions:
+            if not (snippet.path.parent / companion).is_file():
+                yield Problem(
+                    snippet.where,
+                    f"Needs: names {companion}, which is not there",
+                    f"put {companion} beside it, or mend the line",
+                )
+
+
+SLEEP = re.compile(r"\b(?:time|asyncio)\.sleep\(")
+
+
+def quiet(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """No sleep stands in for an event, and no port is taken for granted."""
+    del read
+    tests = [(path, path.read_text()) for path in sorted((root / "tests").rglob("*.py"))]
+    programs = [(snippet.path, snippet.source) for snippet in snippets]
+    for path, text in programs + tests:
+        for number, line in enumerate(text.splitlines(), 1):
+            if SLEEP.search(line) and "# waits:" not in line:
+                yield Problem(
+                    place(root, path, number),
+                    "a sleep where an event could be waited for",
+                    "wait for the event; if the sleep is the subject, add '# waits: why'",
+                )
+    for snippet in snippets:
+        for node in ast.walk(ast.parse(snippet.source)):
+            port = _bound_port(node)
+            if port:
+                line = getattr(node, "lineno", 1)
+                yield Problem(
+                    place(root, snippet.path, line),
+                    f"binds port {port}, which may be taken",
+                    "bind port 0 and ask getsockname() which port it became",
+                )
+
+
+def _bound_port(node: ast.AST) -> int:
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return 0
+    if node.func.attr not in ("bind", "create_server") or not node.args:
+        return 0
+    address = node.args[0]
+    if isinstance(address, ast.Tuple) and len(address.elts) >= 2:
+        port = address.elts[1]
+        # A port below 1024 is refused and a number above 65535 is none: both are subjects.
+        if isinstance(port, ast.Constant) and isinstance(port.value, int):
+            return port.value if 1024 <= port.value <= 65535 else 0
+    return 0
+
+
+# Pages
+
+
+def fences(root: Path, page: Page) -> Iterator[Problem]:
+    """Code and output on a page come from a file, or say why not."""
+    for block in page.blocks:
+        plain = block.name == ""
+        if plain and block.argument.split(" ")[0] in COMMANDS:
+            continue
+        if not plain and block.name not in DIRECTIVES_OF_CODE:
+            continue
+        if block.options.get("fragment"):
+            continue
+        language = block.argument or "text"
+        yield Problem(
+            _at(root, block),
+            f"code in the page itself ({language}): no test runs it, so it can go stale",
+            "move it to snippets/ and include it; show output with {recorded}; "
+            "if it cannot run, use {code-block} with ':fragment: why'",
+        )
+    for line in page.indented:
+        yield Problem(
+            place(root, page.path, line),
+            "an indented block, which Markdown takes for code",
+            "take the indentation away, or include a program",
+        )
+
+
+def includes(root: Path, page: Page) -> Iterator[Problem]:
+    """What a page includes is there, and chosen by what does not drift."""
+    for block in page.named("literalinclude"):
+        path = (page.path.parent / block.argument).resolve()
+        if not path.is_file():
+            yield Problem(
+                _at(root, block),
+                f"{block.argument} is not there",
+                "write the program, or mend the path",
+            )
+            continue
+        for option in DRIFTING:
+            if option in block.options:
+                yield Problem(
+                    _at(root, block),
+                    f":{option}: counts lines, and lines drift",
+                    "use :pyobject:, or :region: with '# [name]' and '# [/name]'",
+                )
+        snippet = read_snippet(path, root)
+        try:
+            if "region" in block.options:
+                snippet.region(block.options["region"])
+            if "pyobject" in block.options:
+                snippet.pyobject(block.options["pyobject"])
+        except Problem as problem:
+            yield Problem(
+                _at(root, block), f"{problem.where}: {problem.what}", problem.mend
+            )
+
+
+def ledgered(root: Path, page: Page) -> Iterator[Problem]:
+    """Every claim a page shows has its test."""
+    known = claims.collect(root)
+    for line, identifier in pages.claims_shown(page):
+        if identifier not in known:
+            start = identifier.split("-")[0]
+            near = [name for name in known if start in name]
+            yield Problem(
+                place(root, page.path, line),
+                f"no test claims {identifier}"
+                + (f"; near: {', '.join(near[:5])}" if near else ""),
+                "name a claim of tests/, or write its test",
+            )
+
+
+def timelines(root: Path, page: Page) -> Iterator[Problem]:
+    """A timeline's events link to lines, so its program is on the same page."""
+    here = {name for _, name in included(root, page)}
+    for block in page.named("timeline"):
+        if block.argument not in here:
+            yield Problem(
+                _at(root, block),
+                f"the timeline links to lines of {block.argument}, "
+                "which this page does not show",
+                f"include ../../snippets/{block.argument}.py above it",
+            )
+
+
+def chapter(root: Path, page: Page) -> Iterator[Problem]:
+    """A chapter has the parts that a reader counts on."""
+    missing = []
+    if not page.headings or page.headings[0].level != 1:
+        missing.append("a title (# …)")
+    short = page.front.get("short", "")
+    if not short or len(short) > SHORT:
+        missing.append(f"'short:' in its front matter, at most {SHORT} characters")
+    if not page.front.get("description"):
+        missing.append("'description:' in its front matter, one sentence")
+    sections = {heading.text for heading in page.headings if heading.level == 2}
+    missing += [
+        f"a section '## {name}'"
+        for name in ("Often said", "Check yourself", "Elsewhere")
+        if name not in sections
+    ]
+    wanted = {
+        "literalinclude": "a program",
+        "recorded": "a recorded output",
+        "timeline": "a picture from a recorded run ({timeline})",
+        "notice": "'What to notice' ({notice})",
+        "often-said": "a wrong belief put right ({often-said})",
+        "answer": "a question to check oneself with ({answer})",
+        "platforms": "a line on other systems ({platforms})",
+    }
+    missing += [told for name, told in wanted.items() if not page.named(name)]
+    for what in missing:
+        yield Problem(
+            place(root, page.path, 1),
+            f"the chapter lacks {what}",
+            "see 'The form of a chapter' in CONTRIBUTING.md",
+        )
+    yield from _opening(root, page)
+    yield from _order(root, page)
+    yield from _length(root, page)
+
+
+def _opening(root: Path, page: Page) -> Iterator[Problem]:
+    programs = page.named("literalinclude")
+    first = programs[0].line if programs else sys.maxsize
+    for index, (line, text) in enumerate(page.paragraphs):
+        words = len(text.split())
+        if index == 0 and words > OPENING:
+            yield Problem(
+                place(root, page.path, line),
+                f"the opening takes {words} words; the answer stands in the first "
+                f"{OPENING}",
+                "answer the title's question first, then say why anyone asks",
+            )
+        elif line < first and words > LONG:
+            yield Problem(
+                place(root, page.path, line),
+                f"a paragraph of {words} words before the first program",
+                "show the program first, or shorten the paragraph to four lines",
+            )
+
+
+def _order(root: Path, page: Page) -> Iterator[Problem]:
+    """Under each output stands what to notice."""
+    kept = page.named("recorded", "notice", "literalinclude", "timeline")
+    for here, after in zip(kept, [*kept[1:], None], strict=True):
+        if here.name != "recorded":
+            continue
+        if after is not None and after.name in ("notice", "recorded", "timeline"):
+            continue
+        yield Problem(
+            _at(root, here),
+            "an output without 'What to notice' under it",
+            "add a {notice} of two to four lines that point at words of the output",
+        )
+
+
+def _length(root: Path, page: Page) -> Iterator[Problem]:
+    words = len(prose(page).split())
+    low, high = WORDS
+    if not low <= words <= high:
+        yield Problem(
+            place(root, page.path, 1),
+            f"{words} words of prose; a chapter has {low} to {high}",
+            "cut what does not answer the title's question"
+            if words > high
+            else "say what the outcomes of the chapter need",
+        )
+
+
+def prose(page: Page) -> str:
+    """Give the words of a page: no code, no front matter, no directive's head."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", page.text, flags=re.DOTALL)
+    kept = []
+    code = False
+    for row in text.splitlines():
+        fence = re.match(r"\s*(?:`{3,}|:{3,})(.*)", row)
+        if fence:
+            code = fence[1].strip() in COMMANDS or (code and not fence[1].strip())
+            if fence[1].strip() in COMMANDS:
+                code = True
+            elif not fence[1].strip():
+                code = False
+            continue
+        if not code and not re.match(r":[a-z-]+:(?: |$)", row):
+            kept.append(row)
+    return "\n".join(kept)
+
+
+Check = Callable[[Path, list[Page], list[Snippet]], Iterator[Problem]]

@@ -1,0 +1,84 @@
+"""What the Makefile calls."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from handbook import check, record
+from handbook.problem import Problem
+from handbook.snippet import (
+    ROOT,
+    Snippet,
+    companions_of_pairs,
+    find,
+)
+from handbook.snippet import read as read_snippet
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; the exit status is 0 if nothing is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m handbook", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    recording = commands.add_parser("record", help="run programs and keep what they do")
+    recording.add_argument("names", nargs="*", help="part, part/name or part of a name")
+    commands.add_parser("check", help="find what would let a page go stale")
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.command == "record":
+            return _record(chosen.names, ROOT)
+        return _check(ROOT)
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 1
+
+
+def _record(names: list[str], root: Path) -> int:
+    failed = 0
+    for snippet in _chosen(names, root):
+        lacking = snippet.missing()
+        if lacking:
+            print(f"{snippet.id}: needs {', '.join(lacking)}, which is not here")
+            failed += 1
+            continue
+        try:
+            written = record.save(snippet, record.record(snippet))
+        except Problem as problem:
+            print(problem, file=sys.stderr)
+            failed += 1
+            continue
+        print(f"{snippet.id}: {'recorded' if written else 'unchanged'}", flush=True)
+        for path in written:
+            print(f"  wrote {path.relative_to(root)}")
+    if failed:
+        print(f"{failed} not recorded", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _chosen(names: list[str], root: Path) -> list[Snippet]:
+    partners = companions_of_pairs(root)
+    programs = [read_snippet(path, root) for path in find(root)]
+    chosen = {}
+    for program in programs:
+        if not names or any(
+            name in (program.part, program.id) or name in program.id for name in names
+        ):
+            owner = partners.get(program.id, program.id)
+            chosen[owner] = next(p for p in programs if p.id == owner)
+    for name in names:
+        if not any(name in program.id for program in programs):
+            raise Problem(
+                f"make record S={name}",
+                "no program of that name",
+                "name a part, or one of: " + ", ".join(p.id for p in programs),
+            )
+    return list(chosen.values())
+
+
+def _check(root: Path) -> int:
+    found = check.problems(root)
+    for problem in found:
+        print(problem)
+    print(f"{len(found)} problems" if found else "pages, programs and claims agree")
+    return 1 if found else 0

@@ -1,0 +1,760 @@
+"""Put programs, recordings, timelines and claims on a page.
+
+The only room that imports Sphinx for content. Nothing is run here: a page is
+made from files that `make record` and the tests wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.directives.code import CodeBlock
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from handbook import claims, pages, record, timeline
+from handbook.problem import Problem
+from handbook.snippet import Snippet, by_id, find
+from handbook.snippet import read as read_snippet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from docutils.nodes import Node, system_message
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+    from sphinx.util.typing import ExtensionMetadata
+    from sphinx.writers.html5 import HTML5Translator
+
+logger = logging.getLogger(__name__)
+
+DRIFTING = (
+    "lines",
+    "emphasize-lines",
+    "lineno-match",
+    "lineno-start",
+    "linenos",
+    "start-after",
+    "start-at",
+    "end-before",
+    "end-at",
+)
+HOW_TO_READ = "about/how-to-read.html"
+
+
+class varies(nodes.inline):  # noqa: N801 - docutils' way of naming nodes
+    """A span of an output that differs from run to run."""
+
+
+def _html(text: str) -> nodes.raw:
+    return nodes.raw("", text, format="html")
+
+
+def _text(sentence: str) -> list[nodes.Node]:
+    """Turn `code` in a plain sentence into code."""
+    pieces: list[nodes.Node] = []
+    for index, piece in enumerate(sentence.split("`")):
+        if piece:
+            pieces.append(nodes.literal(piece, piece) if index % 2 else nodes.Text(piece))
+    return pieces
+
+
+class Directive(SphinxDirective):
+    """What the handbook's directives share."""
+
+    @property
+    def root(self) -> Path:
+        """The repository."""
+        return Path(self.env.srcdir).parent
+
+    @property
+    def up(self) -> str:
+        """The way from this page to the site's root."""
+        return "../" * self.env.docname.count("/")
+
+    def run(self) -> list[Node]:
+        """Build the nodes; a Problem becomes a warning at this line."""
+        try:
+            return self.build()
+        except Problem as problem:
+            logger.error(str(problem), location=self.get_location())
+            return []
+
+    def build(self) -> list[Node]:
+        """Build the nodes."""
+        raise NotImplementedError
+
+    def depend(self, *paths: Path) -> None:
+        """Rebuild this page when one of these files changes."""
+        for path in paths:
+            self.env.note_dependency(str(path))
+
+    def program(self, identifier: str) -> Snippet:
+        """Read a program by `part/name` and depend on it."""
+        found = by_id(identifier, self.root)
+        self.depend(found.path)
+        return found
+
+    def recording(self, snippet: Snippet) -> record.Recording:
+        """Read a program's recording and depend on it."""
+        self.depend(*record.paths(snippet).values())
+        return record.load(snippet)
+
+    def claim(self, identifier: str) -> claims.Claim:
+        """Find a claim by its id and depend on its test."""
+        known = all_claims(self.root)
+        if identifier not in known:
+            near = [name for name in known if name[:4] == identifier[:4]]
+            raise Problem(
+                ":".join(str(part) for part in self.get_source_info()),
+                f"no test claims {identifier}"
+                + (f"; near: {', '.join(near)}" if near else ""),
+                "name a claim of tests/, or write its test",
+            )
+        found = known[identifier]
+        self.depend(found.path)
+        return found
+
+    def tick(self, made: claims.Claim, text: str) -> nodes.reference:
+        """Link to a claim's entry in the ledger."""
+        return tick(made, text, self.up)
+
+    def nested(self) -> list[Node]:
+        """Parse the directive's content."""
+        return self.parse_content_to_nodes()
+
+
+def tick(made: claims.Claim, text: str, up: str) -> nodes.reference:
+    """Link to a claim's entry in the ledger."""
+    target = f"{up}reference/claims/{made.part}.html#claim-{made.id}"
+    return nodes.reference(
+        "", text, refuri=target, classes=["claim-tick"], internal=True
+    )
+
+
+_collected: dict[Path, tuple[object, dict[str, claims.Claim]]] = {}
+
+
+def all_claims(root: Path) -> dict[str, claims.Claim]:
+    """Read the claims, once for as long as no test file changes."""
+    state = tuple(
+        (path, path.stat().st_mtime_ns)
+        for path in sorted((root / "tests").rglob("test_*.py"))
+    )
+    if root not in _collected or _collected[root][0] != state:
+        _collected[root] = (state, claims.collect(root))
+    return _collected[root][1]
+
+
+class LiteralInclude(Directive):
+    """Show a program of `snippets/`, whole or a named piece of it.
+
+    Line numbers drift, so they select nothing here: use `:pyobject:`, or
+    `:region:` for what stands between `# [name]` and `# [/name]`.
+    """
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    option_spec: ClassVar[dict[str, Any]] = {
+        "pyobject": directives.unchanged_required,
+        "region": directives.unchanged_required,
+        "language": directives.unchanged_required,
+        **dict.fromkeys(DRIFTING, directives.unchanged),
+    }
+
+    def build(self) -> list[Node]:
+        """Show the program with its path, download, command and needs."""
+        where = ":".join(str(part) for part in self.get_source_info())
+        for option in DRIFTING:
+            if option in self.options:
+                raise Problem(
+                    where,
+                    f":{option}: selects by something that drifts",
+                    "use :pyobject: name, or :region: name with '# [name]' and "
+                    "'# [/name]' around the lines",
+                )
+        path = Path(self.env.relfn2path(self.arguments[0])[1]).resolve()
+        if not path.is_file() or path.parent.parent != self.root / "snippets":
+            raise Problem(
+                where,
+                f"{self.arguments[0]} is no program of snippets/",
+                "name a file there, by its path from this page",
+            )
+        snippet = read_snippet(path, self.root)
+        self.depend(path)
+        total = len(snippet.clean.splitlines())
+        first, last, extent = 1, total, "whole program"
+        if "pyobject" in self.options:
+            name = self.options["pyobject"]
+            first, last = snippet.pyobject(name)
+            extent = f"excerpt: {name}()"
+        elif "region" in self.options:
+            first, last = snippet.region(self.options["region"])
+            extent = f"excerpt: lines {first} to {last}"
+        whole = (first, last) == (1, total)
+        shown = self.temporary().setdefault("handbook-shown", set())
+        fresh = snippet.name not in shown
+        shown.add(snippet.name)
+        address = f"{self.up}{snippet.where}"
+        parts: list[Node] = [
+            _html(
+                f'<div class="snippet" id="snippet-{snippet.part}-{snippet.name}'
+                + ("" if fresh else f"-{len(self.state.document.ids)}")
+                + f'"><div class="snippet-bar"><a class="snippet-path" href="{address}">'
+                f'{snippet.where}</a> <span class="snippet-extent">{extent}</span> '
+                f'<a class="snippet-download" download href="{address}" '
+                f'aria-label="Download {snippet.path.name}">Download</a></div>'
+            )
+        ]
+        if whole:
+            parts += self._code(snippet, 1, total, copied=True, anchored=fresh)
+        else:
+            parts += self._code(snippet, first, last, copied=False, anchored=False)
+            parts.append(
+                _html(
+                    '<details class="snippet-whole"><summary>The whole program '
+                    f"({total} lines), which is what the copy button gives"
+                    "</summary>"
+                )
+            )
+            parts += self._code(snippet, 1, total, copied=True, anchored=fresh)
+            parts.append(_html("</details>"))
+        needs = ", ".join(snippet.needs)
+        parts.append(
+            _html(
+                '<p class="snippet-run">'
+                + "".join(
+                    f"<code>{escape(command)}</code> " for command in _commands(snippet)
+                )
+                + (f'<span class="snippet-needs">Needs: {escape(needs)}</span>' if needs else "")
+                + "</p></div>"
+            )
+        )
+        return parts
+
+    def temporary(self) -> dict[str, Any]:
+        """Remember things while this page is read."""
+        return self.env.current_document  # type: ignore[return-value]
+
+    def _code(
+        self, snippet: Snippet, first: int, last: int, *, copied: bool, anchored: bool
+    ) -> list[Node]:
+        lines = snippet.clean.splitlines(keepends=True)[first - 1 : last]
+        margin = min((len(r) - len(r.lstrip()) for r in lines if r.strip()), default=0)
+        text = "".join(row[margin:] if row.strip() else row for row in lines)
+        block = nodes.literal_block(text, text, language="python")
+        block["highlight_args"] = {"linenostart": first}
+        if anchored:
+            block["highlight_args"]["linespans"] = snippet.name
+        self.set_source_info(block)
+        if copied:
+            return [_html('<div class="copy-source">'), block, _html("</div>")]
+        return [block]
+
+
+def _commands(snippet: Snippet) -> list[str]:
+    folder = Path(snippet.where).parent.as_posix()
+    if snippet.roles:
+        words = snippet.roles[0].argv
+        return [f"python {folder}/{words[0]}"]
+    return [f"python {snippet.where}"]
+
+
+class Recorded(Directive):
+    """Show what a program printed when it was recorded."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {"role": directives.unchanged_required}
+
+    def build(self) -> list[Node]:
+        """Show the transcript, with what varies marked."""
+        snippet = self.program(self.arguments[0])
+        recording = self.recording(snippet)
+        role = self.options.get("role", "")
+        if role not in recording.transcripts:
+            have = ", ".join(name for name in recording.transcripts if name)
+            raise Problem(
+                ":".join(str(part) for part in self.get_source_info()),
+                f"the recording of {snippet.id} has "
+                + (f"the roles {have}" if have else "one role, without a name"),
+                "write :role: with one of them" if have else "take :role: away",
+            )
+        text = recording.transcripts[role]
+        marks = record.marks(text, recording, snippet.varies)
+        block = transcript(text, text)
+        block.clear()
+        last = 0
+        for mark in marks:
+            block += nodes.Text(text[last : mark.start])
+            block += varies("", text[mark.start : mark.end], title=mark.why)
+            last = mark.end
+        block += nodes.Text(text[last:])
+        who = f"What the {role} printed" if role else "What it printed"
+        label = (
+            f'<p class="recorded-label">{who} '
+            f'<a class="mark" href="{self.up}{HOW_TO_READ}#recorded">recorded</a>'
+        )
+        if marks:
+            label += (
+                f' <a class="mark mark-varies" href="{self.up}{HOW_TO_READ}#varies">'
+                "marked: differs each run</a>"
+            )
+        return [_html(f'<div class="recorded">{label}</p>'), block, _html("</div>")]
+
+
+class transcript(nodes.literal_block):  # noqa: N801
+    """A recorded output."""
+
+
+class TimelineDirective(Directive):
+    """Draw a program's recording; the content is the caption."""
+
+    required_arguments = 1
+    has_content = True
+    option_spec: ClassVar[dict[str, Any]] = {"without": directives.unchanged_required}
+
+    def build(self) -> list[Node]:
+        """Draw the picture, and say the same in words."""
+        snippet = self.program(self.arguments[0])
+        recording = self.recording(snippet)
+        self.assert_has_content()
+        id = "tl-" + snippet.recording.replace("/", "-").replace("_", "-")  # noqa: A001
+        programs = {snippet.id: snippet}
+        for event in recording.events:
+            other = event.get("program")
+            if other and other not in programs:
+                programs[other] = self.program(other)
+
+        def line(event: record.Event) -> int:
+            return programs[event.get("program", snippet.id)].clean_line(event["line"])
+
+        def link(event: record.Event) -> str:
+            name = programs[event.get("program", snippet.id)].name
+            return f"#{name}-{line(event)}"
+
+        left_out = self.options.get("without", "").replace(",", " ").split()
+        drawn = timeline.draw(
+            recording,
+            title=f"Timeline of {snippet.where}",
+            without=frozenset(left_out),
+            link=link,
+            line=line,
+            id=id,
+        )
+        words = "".join(
+            f'<li><a href="{escape(address)}">Line {number}</a>: {escape(said)}</li>'
+            for number, said, address in drawn.words
+        )
+        self.env.current_document.setdefault("handbook-timelines", []).append(
+            drawn.height
+        )
+        return [
+            _html(
+                f'<figure class="timeline" id="{id}"><div class="timeline-frame" '
+                f'tabindex="0" role="region" aria-label="Timeline of {snippet.name}">'
+                f"{drawn.svg}</div><figcaption>"
+            ),
+            *self.nested(),
+            _html(
+                "".join(f"<p>Not drawn: the calls of {call}().</p>" for call in left_out)
+                + '</figcaption><details class="timeline-text"><summary>The same in '
+                f"words</summary><ol>{words}</ol></details></figure>"
+            ),
+        ]
+
+
+class ClaimDirective(Directive):
+    """State a claim: its sentence, with the mark that leads to its proof."""
+
+    required_arguments = 1
+
+    def build(self) -> list[Node]:
+        """Set the sentence apart."""
+        made = self.claim(self.arguments[0])
+        text = "tested" if made.test else "cited"
+        paragraph = nodes.paragraph("", "", *_text(made.sentence), nodes.Text(" "))
+        paragraph += self.tick(made, text)
+        return [_html('<div class="claim">'), paragraph, _html("</div>")]
+
+
+class OftenSaid(Directive):
+    """Mark a wrong belief as wrong, then put it right; content may say more."""
+
+    required_arguments = 1
+    has_content = True
+
+    def build(self) -> list[Node]:
+        """Say that it is wrong before it is said."""
+        made = self.claim(self.arguments[0])
+        if made.often_said is None:
+            raise Problem(
+                made.where,
+                f"the claim {made.id} has no wrong wording to show",
+                'add often_said="…" to its decorator, or use {claim}',
+            )
+        quote = nodes.block_quote("", nodes.paragraph("", "", *_text(made.often_said)))
+        right = nodes.paragraph(
+            "", "", *_text(made.sentence), nodes.Text(" "), classes=["put-right"]
+        )
+        right += self.tick(made, "tested" if made.test else "cited")
+        return [
+            _html(
+                '<div class="often-said"><p class="often-said-label">'
+                "Often said, not so</p>"
+            ),
+            quote,
+            right,
+            *(self.nested() if self.content else []),
+            _html("</div>"),
+        ]
+
+
+class ClaimRole(SphinxRole):
+    """Mark the sentence before it as a claim: a tick that leads to the ledger."""
+
+    def run(self) -> tuple[list[Node], list[system_message]]:
+        """Make the tick."""
+        root = Path(self.env.srcdir).parent
+        made = all_claims(root).get(self.text)
+        if made is None:
+            logger.error(
+                "no test claims %s\n  To mend it: name a claim of tests/, or write "
+                "its test",
+                self.text,
+                location=self.get_location(),
+            )
+            return [], []
+        self.env.note_dependency(str(made.path))
+        reference = tick(made, "✓", "../" * self.env.docname.count("/"))
+        reference["reftitle"] = f"Tested: {made.sentence}"
+        return [reference], []
+
+
+class Boxed(Directive):
+    """A labelled piece of a chapter; its content is Markdown."""
+
+    has_content = True
+    css: ClassVar[str]
+    label: ClassVar[str]
+
+    def build(self) -> list[Node]:
+        """Label the content."""
+        self.assert_has_content()
+        return [
+            _html(f'<div class="{self.css}"><p class="{self.css}-label">{self.label}</p>'),
+            *self.nested(),
+            _html("</div>"),
+        ]
+
+
+class Notice(Boxed):
+    """Two to four lines that point at words of the output above."""
+
+    css = "notice"
+    label = "What to notice"
+
+
+class Platforms(Boxed):
+    """Where Linux, macOS and Windows differ."""
+
+    css = "platforms"
+    label = "Other systems"
+
+
+class Answer(Directive):
+    """A question to check oneself with, its answer folded."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+
+    def build(self) -> list[Node]:
+        """Fold the answer under its question."""
+        self.assert_has_content()
+        question, messages = self.parse_inline(self.arguments[0])
+        summary = nodes.inline("", "", *question)
+        return [
+            _html('<details class="answer"><summary>'),
+            summary,
+            _html("</summary>"),
+            *self.nested(),
+            _html("</details>"),
+            *messages,
+        ]
+
+
+class Fragment(CodeBlock):
+    """Stock code-block, which here must say why its code is not a program."""
+
+    option_spec: ClassVar[dict[str, Any]] = {
+        **CodeBlock.option_spec,
+        "fragment": directives.unchanged_required,
+    }
+
+
+# The ledger
+
+
+class Ledger(Directive):
+    """List the claims of one part, with their proofs and this build's results."""
+
+    required_arguments = 1
+
+    def build(self) -> list[Node]:
+        """Give each claim its entry."""
+        known = [
+            made
+            for made in all_claims(self.root).values()
+            if made.part == self.arguments[0]
+        ]
+        if not known:
+            raise Problem(
+                ":".join(str(part) for part in self.get_source_info()),
+                f"no test of the part {self.arguments[0]} claims anything",
+                "name a folder of tests/",
+            )
+        self.depend(*{made.path for made in known}, self.root / claims.RESULTS)
+        found = claims.results(self.root)
+        shown = where_shown(self.root)
+        return [
+            node
+            for made in sorted(known, key=lambda made: made.id)
+            for node in self._entry(made, found, shown.get(made.id, []))
+        ]
+
+    def _entry(
+        self,
+        made: claims.Claim,
+        found: dict[str, dict[str, Any]],
+        chapters: Sequence[tuple[str, str]],
+    ) -> list[Node]:
+        result = claims.result_of(made, found)
+        sentence = nodes.paragraph("", "", *_text(made.sentence), classes=["sentence"])
+        outcome, told = "none", "not run for this build"
+        if not made.test:
+            outcome, told = "cited", "cited, not run"
+        elif result is not None:
+            outcome = result.outcome
+            told = (
+                f"{result.outcome} on Python {result.python}, {result.kernel}, "
+                f"{result.date}"
+            )
+        rows = [
+            ("Result", f'<span class="outcome outcome-{outcome}">{escape(told)}</span>'),
+            ("Source", escape("; ".join(made.sources))),
+        ]
+        if made.often_said:
+            rows.insert(0, ("Often said, not so", escape(made.often_said)))
+        links = ", ".join(
+            f'<a href="{self.up}{docname}.html">{escape(title)}</a>'
+            for docname, title in chapters
+        )
+        rows.append(("Shown in", links or "no chapter yet"))
+        table = "".join(f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in rows)
+        entry: list[Node] = [
+            _html(
+                f'<div class="ledger-entry" id="claim-{made.id}">'
+                f'<p class="ledger-id"><a href="#claim-{made.id}">{made.id}</a></p>'
+            ),
+            sentence,
+            _html(f"<dl>{table}</dl>"),
+        ]
+        if made.test:
+            block = nodes.literal_block(made.code, made.code, language="python")
+            entry += [
+                _html(
+                    f"<details><summary>The test: {escape(made.where)}</summary>"
+                ),
+                block,
+                _html("</details>"),
+            ]
+        entry.append(_html("</div>"))
+        return entry
+
+
+class LedgerSummary(Directive):
+    """Count the claims, by part and by result."""
+
+    def build(self) -> list[Node]:
+        """Make the table of totals."""
+        known = all_claims(self.root)
+        self.depend(
+            *{made.path for made in known.values()}, self.root / claims.RESULTS
+        )
+        found = claims.results(self.root)
+        shown = where_shown(self.root)
+        heads = ("Part", "Claims", "Passed", "Failed", "Not run", "Cited", "Put right")
+        rows = []
+        totals = [0] * 6
+        for part in dict.fromkeys(made.part for made in known.values()):
+            mine = [made for made in known.values() if made.part == part]
+            outcomes = [
+                "cited" if not made.test else _outcome(claims.result_of(made, found))
+                for made in mine
+            ]
+            numbers = [
+                len(mine),
+                outcomes.count("passed"),
+                outcomes.count("failed"),
+                outcomes.count("none") + outcomes.count("skipped"),
+                outcomes.count("cited"),
+                sum(1 for made in mine if made.often_said),
+            ]
+            totals = [a + b for a, b in zip(totals, numbers, strict=True)]
+            link = f'<a href="{part}.html">{escape(part)}</a>'
+            rows.append([link, *map(str, numbers)])
+        rows.append(["all", *map(str, totals)])
+        body = "".join(
+            "<tr>"
+            + "".join(
+                f'<th scope="row">{cell}</th>' if index == 0 else f"<td>{cell}</td>"
+                for index, cell in enumerate(row)
+            )
+            + "</tr>"
+            for row in rows
+        )
+        head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+        unseen = sum(1 for identifier in known if identifier not in shown)
+        note = (
+            f"<p>{unseen} of them stand on no chapter yet.</p>" if unseen else ""
+        )
+        return [
+            _html(
+                '<div class="table-wrapper docutils container" tabindex="0" '
+                'role="region" aria-label="Claims by part">'
+                '<table class="docutils ledger-totals"><thead><tr>'
+                f"{head}</tr></thead><tbody>{body}</tbody></table></div>{note}"
+            )
+        ]
+
+
+def _outcome(result: claims.Result | None) -> str:
+    return "none" if result is None else result.outcome
+
+
+def where_shown(root: Path) -> dict[str, list[tuple[str, str]]]:
+    """Say which pages show each claim: (docname, title)."""
+    shown: dict[str, list[tuple[str, str]]] = {}
+    for page in pages.read_all(root):
+        title = page.headings[0].text if page.headings else page.docname
+        for _, identifier in pages.claims_shown(page):
+            entry = (page.docname, title)
+            if entry not in shown.setdefault(identifier, []):
+                shown[identifier].append(entry)
+    return shown
+
+
+def ledger_outdated(
+    app: Sphinx,
+    env: BuildEnvironment,
+    added: set[str],
+    changed: set[str],
+    removed: set[str],
+) -> list[str]:
+    """Rebuild the ledger when a claim, a result or a page that shows one changed."""
+    del added, changed, removed
+    root = Path(app.srcdir).parent
+    state = hashlib.sha256()
+    for identifier, made in all_claims(root).items():
+        state.update(f"{identifier} {made.fingerprint} {made.where}".encode())
+    state.update(repr(sorted(where_shown(root).items())).encode())
+    state.update(repr(sorted(claims.results(root).items())).encode())
+    before = getattr(env, "handbook_ledger", None)
+    env.handbook_ledger = state.hexdigest()  # type: ignore[attr-defined]
+    if before == state.hexdigest():
+        return []
+    return [name for name in env.found_docs if name.startswith("reference/claims/")]
+
+
+def write_programs(app: Sphinx, error: Exception | None) -> None:
+    """Lay the programs, without markers, where the pages link to them."""
+    if error is not None or app.builder.format != "html":
+        return
+    root = Path(app.srcdir).parent
+    wanted = set()
+    for path in find(root):
+        snippet = read_snippet(path, root)
+        target = Path(app.outdir) / snippet.where
+        wanted.add(target)
+        data = snippet.clean.encode()
+        if not target.exists() or target.read_bytes() != data:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+    for old in (Path(app.outdir) / "snippets").glob("*/*.py"):
+        if old not in wanted:
+            old.unlink()
+
+
+def _visit_varies(self: HTML5Translator, node: varies) -> None:
+    self.body.append(self.starttag(node, "span", "", CLASS="varies", title=node["title"]))
+
+
+def _depart_varies(self: HTML5Translator, node: varies) -> None:
+    del node
+    self.body.append("</span>")
+
+
+def _visit_transcript(self: HTML5Translator, node: transcript) -> None:
+    del node
+    self.body.append(
+        '<div class="highlight-text notranslate"><div class="highlight"><pre>'
+    )
+
+
+def _depart_transcript(self: HTML5Translator, node: transcript) -> None:
+    del node
+    self.body.append("</pre></div></div>\n")
+
+
+def _nothing(self: object, node: Node) -> None:
+    """Let other builders treat the node as its text."""
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Register with Sphinx."""
+    plain = (_nothing, _nothing)
+    app.add_node(
+        varies,
+        html=(_visit_varies, _depart_varies),
+        text=plain,
+        latex=plain,
+        man=plain,
+        texinfo=plain,
+    )
+    app.add_node(
+        transcript,
+        html=(_visit_transcript, _depart_transcript),
+        text=plain,
+        latex=plain,
+        man=plain,
+        texinfo=plain,
+    )
+    app.add_directive("literalinclude", LiteralInclude, override=True)
+    app.add_directive("code-block", Fragment, override=True)
+    app.add_directive("recorded", Recorded)
+    app.add_directive("timeline", TimelineDirective)
+    app.add_directive("claim", ClaimDirective)
+    app.add_directive("often-said", OftenSaid)
+    app.add_directive("notice", Notice)
+    app.add_directive("platforms", Platforms)
+    app.add_directive("answer", Answer)
+    app.add_directive("ledger", Ledger)
+    app.add_directive("ledger-summary", LedgerSummary)
+    app.add_role("claim", ClaimRole())
+    app.connect("env-get-outdated", ledger_outdated)
+    app.connect("build-finished", write_programs)
+    made_of = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        made_of.update(path.read_bytes())
+    app.add_config_value("handbook_machinery", made_of.hexdigest(), "env", str)
+    return {
+        "version": "1",
+        "env_version": 1,
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }

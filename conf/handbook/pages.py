@@ -1,0 +1,136 @@
+"""Read the chapters' Markdown: which directives stand where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from mdit_py_plugins.colon_fence import colon_fence_plugin
+from mdit_py_plugins.front_matter import front_matter_plugin
+
+from handbook.snippet import ROOT
+
+OPTION = re.compile(r"^:(?P<key>[a-z][a-z0-9-]*):(?: (?P<value>.*))?$")
+ROLE = re.compile(r"\{claim\}`(?P<id>[^`]+)`")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block or directive of a page."""
+
+    path: Path
+    line: int
+    name: str  # the directive's name, or "" for a plain fence
+    argument: str  # the directive's argument, or the plain fence's language
+    options: dict[str, str]
+    body: str
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading of a page."""
+
+    line: int
+    level: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the checks need to know of one page."""
+
+    path: Path
+    docname: str
+    text: str
+    front: dict[str, str] = field(default_factory=dict)
+    headings: tuple[Heading, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    paragraphs: tuple[tuple[int, str], ...] = ()
+    indented: tuple[int, ...] = ()
+    claim_roles: tuple[tuple[int, str], ...] = ()
+
+    def named(self, *names: str) -> list[Block]:
+        """Give the blocks of these directives, in order."""
+        return [block for block in self.blocks if block.name in names]
+
+
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark").use(front_matter_plugin).use(colon_fence_plugin)
+
+
+def _blocks(path: Path, text: str, offset: int) -> Iterator[Block]:
+    for token in _parser().parse(text):
+        if token.type not in ("fence", "colon_fence") or token.map is None:
+            continue
+        line = offset + token.map[0] + 1
+        info = token.info.strip()
+        match = re.match(r"\{(?P<name>[\w:-]+)\}\s*(?P<argument>.*)", info)
+        if match is None:
+            yield Block(path, line, "", info, {}, token.content)
+            continue
+        options: dict[str, str] = {}
+        body = token.content.splitlines(keepends=True)
+        used = 0
+        for row in body:
+            option = OPTION.match(row.rstrip("\n"))
+            if option is None:
+                break
+            options[option["key"]] = option["value"] or ""
+            used += 1
+        rest = "".join(body[used:])
+        yield Block(path, line, match["name"], match["argument"], options, rest)
+        yield from _blocks(path, rest, line + used)
+
+
+def read(path: Path, docs: Path) -> Page:
+    """Read one page."""
+    text = path.read_text(encoding="utf-8")
+    headings, paragraphs, indented, front = [], [], [], {}
+    tokens = _parser().parse(text)
+    for index, token in enumerate(tokens):
+        line = (token.map[0] if token.map else 0) + 1
+        if token.type == "front_matter":
+            for row in token.content.splitlines():
+                key, colon, value = row.partition(":")
+                if colon and not row.startswith((" ", "#")):
+                    front[key.strip()] = value.strip().strip("\"'")
+        elif token.type == "heading_open":
+            headings.append(
+                Heading(line, int(token.tag[1]), tokens[index + 1].content)
+            )
+        elif token.type == "paragraph_open":
+            paragraphs.append((line, tokens[index + 1].content))
+        elif token.type == "code_block":
+            indented.append(line)
+    return Page(
+        path=path,
+        docname=path.relative_to(docs).with_suffix("").as_posix(),
+        text=text,
+        front=front,
+        headings=tuple(headings),
+        blocks=tuple(_blocks(path, text, 0)),
+        paragraphs=tuple(paragraphs),
+        indented=tuple(indented),
+        claim_roles=tuple(
+            (number, match["id"])
+            for number, row in enumerate(text.splitlines(), 1)
+            for match in ROLE.finditer(row)
+        ),
+    )
+
+
+def read_all(root: Path = ROOT) -> list[Page]:
+    """Read every page of the handbook, in order of path."""
+    docs = root / "docs"
+    return [read(path, docs) for path in sorted(docs.rglob("*.md"))]
+
+
+def claims_shown(page: Page) -> list[tuple[int, str]]:
+    """Name the claims a page shows, with the line."""
+    shown = [
+        (block.line, block.argument) for block in page.named("claim", "often-said")
+    ]
+    return sorted([*shown, *page.claim_roles])

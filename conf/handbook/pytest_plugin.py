@@ -1,0 +1,67 @@
+"""Keep the outcome of every claim's test for the ledger."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from handbook import claims
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_RANK = {"passed": 0, "skipped": 1, "failed": 2}
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Let a test's reports carry the id of its claim, across processes too."""
+    for item in items:
+        identifier = getattr(getattr(item, "function", None), "__claim__", None)
+        if identifier is not None:
+            item.user_properties.append(("claim", identifier))
+
+
+class _Outcomes:
+    def __init__(self) -> None:
+        self.found: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note the worst outcome of a claim's test (it may be parametrised)."""
+        for name, identifier in report.user_properties:
+            if name != "claim":
+                continue
+            before = self.found.get(str(identifier), "passed")
+            worst = max(before, report.outcome, key=_RANK.__getitem__)
+            self.found[str(identifier)] = worst
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the outcomes beside those of earlier runs."""
+        if not self.found:
+            return
+        known = claims.collect(session.config.rootpath)
+        here: dict[str, Any] = {
+            "python": platform.python_version(),
+            "kernel": f"{platform.system()} {platform.release().split('-')[0]}",
+            "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        }
+        claims.save_results(
+            {
+                identifier: {
+                    **here,
+                    "outcome": outcome,
+                    "code": known[identifier].fingerprint,
+                }
+                for identifier, outcome in self.found.items()
+                if identifier in known
+            },
+            session.config.rootpath,
+        )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Listen for reports in the process that gathers them, not in its workers."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Outcomes(), "handbook-outcomes")

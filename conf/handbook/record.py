@@ -1,0 +1,705 @@
+"""Run a program, note what it printed and did, and keep that as its recording.
+
+A recording is two kinds of file beside the programs: one transcript a role
+(`recorded/<name>.txt`, or `<name>.<role>.txt` for a pair) and the events
+(`recorded/<name>.json`). They are published as they are, and compared by
+meaning: ports and pids are named in the order in which they are first seen,
+and what a docstring declares as `Varies:` is left out.
+
+Compared are, lane by lane, the calls, their lines and their results; with a
+single lane also the kernel's rows and the descriptors. The order between
+lanes, whether a call blocked and when an ACK came are not: they differ from run to run, and the
+picture is drawn from the recording as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handbook.problem import Problem, place
+from handbook.snippet import Snippet, Varies
+
+TRACED = Path(__file__).resolve().parent / "traced"
+TIMEOUT = 20.0  # seconds a program may take, however busy the machine
+FORMAT = 1
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What one run printed (by role; the role of a lone program is "") and did."""
+
+    snippet: str
+    transcripts: dict[str, str]
+    lanes: tuple[str, ...]
+    events: tuple[Event, ...]
+    ports: frozenset[int]
+    pids: frozenset[int]
+    python: str = ""
+    kernel: str = ""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A span of a transcript that differs from run to run, and why."""
+
+    start: int
+    end: int
+    name: str
+    why: str
+
+
+# Running
+
+
+class _Program:
+    """A running process whose output is gathered as it comes."""
+
+    def __init__(self, argv: list[str], env: dict[str, str], cwd: Path) -> None:
+        self.process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
+        )
+        self._grown = threading.Condition()
+        self._texts = {"stdout": b"", "stderr": b""}
+        self._readers = [
+            threading.Thread(target=self._read, args=(name,), daemon=True)
+            for name in self._texts
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, name: str) -> None:
+        stream = getattr(self.process, name)
+        while data := os.read(stream.fileno(), 65536):
+            with self._grown:
+                self._texts[name] += data
+                self._grown.notify_all()
+        with self._grown:
+            self._grown.notify_all()
+
+    def text(self, name: str = "stdout") -> str:
+        return self._texts[name].decode("utf-8", "backslashreplace")
+
+    def wait_for(self, pattern: re.Pattern[str], deadline: float) -> str | None:
+        """Wait until a line of the output matches; its `port` group, or None."""
+        with self._grown:
+            while True:
+                match = pattern.search(self.text())
+                if match:
+                    return match["port"]
+                left = deadline - time.monotonic()
+                if left <= 0 or self.process.poll() is not None:
+                    return None
+                self._grown.wait(min(left, 0.2))
+
+    def wait(self, deadline: float) -> bool:
+        """Wait for the end; False if the deadline came first."""
+        try:
+            self.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def left_behind(self) -> bool:
+        """Say whether a child outlives the program, and end it."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+    def close(self) -> None:
+        """End whatever still runs and let go of the pipes."""
+        self.left_behind()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(5)
+        for reader in self._readers:
+            reader.join(5)
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def _environment(events: Path, root: Path) -> dict[str, str]:
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key in ("PATH", "HOME", "SYSTEMROOT", "TMPDIR", "LD_LIBRARY_PATH")
+    }
+    return kept | {
+        "PYTHONPATH": str(TRACED),
+        "PYTHONWARNINGS": "default",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "HANDBOOK_EVENTS": str(events),
+        "HANDBOOK_PROGRAMS": str(root / "snippets"),
+    }
+
+
+def run(
+    snippet: Snippet, python: str = sys.executable, timeout: float = TIMEOUT
+) -> Recording:
+    """Run a program (or a pair, together) once and say what it printed and did.
+
+    A program that hangs, warns, leaves a socket or a child behind, or ends
+    with another status than 0 raises Problem. Children are ended in any case.
+    `timeout` is in seconds and covers the whole run.
+    """
+    with tempfile.TemporaryDirectory(prefix="handbook-") as folder:
+        path = Path(folder) / "events"
+        path.touch()
+        env = _environment(path, snippet.root)
+        deadline = time.monotonic() + timeout
+        with contextlib.ExitStack() as ended:
+            if snippet.roles:
+                programs = _run_pair(snippet, python, env, deadline, ended, path)
+            else:
+                argv = [python, snippet.where]
+                program = _Program(argv, env, snippet.root)
+                ended.callback(program.close)
+                if not program.wait(deadline):
+                    raise _hung(snippet, path, timeout)
+                programs = {"": program}
+            left = [name for name, program in programs.items() if program.left_behind()]
+        for name, program in programs.items():
+            _judge(snippet, name, program, name in left)
+        events = [json.loads(line) for line in path.read_text().splitlines()]
+    _judge_leaks(snippet, events)
+    roles = {program.process.pid: name for name, program in programs.items()}
+    transcripts = {name: program.text() for name, program in programs.items()}
+    return _assemble(snippet, transcripts, events, roles)
+
+
+def _run_pair(
+    snippet: Snippet,
+    python: str,
+    env: dict[str, str],
+    deadline: float,
+    ended: contextlib.ExitStack,
+    events: Path,
+) -> dict[str, _Program]:
+    folder = Path(snippet.where).parent
+    template = re.escape(snippet.port or "").replace(r"\{port\}", r"(?P<port>\d+)")
+    programs: dict[str, _Program] = {}
+    port = ""
+    for role in snippet.roles:
+        words = [word.replace("{port}", port) for word in role.argv]
+        argv = [python, (folder / words[0]).as_posix(), *words[1:]]
+        program = _Program(argv, env, snippet.root)
+        ended.callback(program.close)
+        programs[role.name] = program
+        if len(programs) == 1:
+            found = program.wait_for(re.compile(template), deadline)
+            if found is None:
+                said = program.text() + program.text("stderr")
+                raise Problem(
+                    snippet.where,
+                    f"the {role.name} never printed {snippet.port!r}; "
+                    f"it printed: {said.strip() or 'nothing'}",
+                    "print that line (flushed) once it listens, or mend the Port: line",
+                )
+            port = found
+        elif not program.wait(deadline):
+            raise _hung(snippet, events, TIMEOUT)
+    first = programs[snippet.roles[0].name]
+    first.process.send_signal(signal.SIGINT)
+    if not first.wait(deadline):
+        raise _hung(snippet, events, TIMEOUT)
+    return programs
+
+
+def _hung(snippet: Snippet, events: Path, timeout: float) -> Problem:
+    waiting: dict[tuple[int, str], Event] = {}
+    for line in events.read_text().splitlines():
+        event = json.loads(line)
+        key = (event.get("pid", 0), event.get("thread", ""))
+        if event["event"] == "waits":
+            waiting[key] = event
+        elif event["event"] == "call":
+            waiting.pop(key, None)
+    stuck = [
+        f"{event['call']}() at {_source(snippet, event)} in {event['thread']}"
+        for event in waiting.values()
+    ]
+    return Problem(
+        snippet.where,
+        f"still running after {timeout:g} s"
+        + (": waiting in " + ", ".join(stuck) if stuck else ""),
+        "bound every blocking call with a time-out, "
+        "and let the program end by itself (a pair: on Ctrl-C)",
+    )
+
+
+def _source(snippet: Snippet, event: Event) -> str:
+    path = snippet.root / "snippets" / f"{event['program']}.py"
+    return place(snippet.root, path, event["line"])
+
+
+def _judge(snippet: Snippet, role: str, program: _Program, left: bool) -> None:  # noqa: FBT001
+    who = f"the {role}" if role else "the program"
+    errors = program.text("stderr").strip()
+    status = program.process.returncode
+    again = f"run it by hand: python {snippet.where}"
+    if snippet.name.startswith("wrong_"):
+        return
+    if status != 0:
+        last = errors.splitlines()[-1] if errors else "nothing on stderr"
+        raise Problem(
+            snippet.where,
+            f"{who} ended with status {status}: {last}",
+            again + "\n" + errors,
+        )
+    if errors:
+        what = "warned" if "Warning" in errors else "wrote to stderr"
+        raise Problem(
+            snippet.where,
+            f"{who} {what}: {errors.splitlines()[0]}",
+            "close what it opened (with, finally) and print what readers "
+            "should see to stdout\n" + errors,
+        )
+    if left:
+        raise Problem(
+            snippet.where,
+            f"{who} left a child process running (it was ended)",
+            "wait for every child, in a finally",
+        )
+
+
+def _judge_leaks(snippet: Snippet, events: list[Event]) -> None:
+    if snippet.name.startswith("wrong_"):
+        return
+    for event in events:
+        if event["event"] == "leak":
+            raise Problem(
+                _source(snippet, event),
+                "the socket made here is never closed",
+                "use it in a with statement, or close it in a finally",
+            )
+
+
+# Putting the events in order
+
+
+def _assemble(
+    snippet: Snippet,
+    transcripts: dict[str, str],
+    events: list[Event],
+    roles: dict[int, str],
+) -> Recording:
+    """Name the lanes, replace clock times by their order, find ports and pids."""
+    calls = [event for event in events if event["event"] == "call"]
+    pids = {event["pid"] for event in events if "pid" in event}
+    calls.sort(key=lambda event: event["begin"])
+    if snippet.roles:
+        calls = _one_wait(calls)
+    moments = sorted(
+        {event[key] for event in calls for key in ("begin", "end")}
+        | {event["seen"] for event in calls if "kernel" in event}
+    )
+    rank = {moment: index for index, moment in enumerate(moments, 1)}
+    names = _lane_names(calls, roles)
+    lanes = tuple(dict.fromkeys(names[_lane_key(event)] for event in calls))
+    numbers: dict[tuple[int, int], int] = {}
+    ports = set()
+    kept = []
+    for event in calls:
+        program = event["program"]
+        entry: Event = {
+            "lane": names[_lane_key(event)],
+            "line": event["line"],
+            "call": event["call"],
+            "socket": numbers.setdefault(
+                (event["pid"], event["socket"]), len(numbers) + 1
+            ),
+            "fd": event["fd"],
+        }
+        if program != snippet.id:
+            entry["program"] = program
+        for key in ("arguments", "result", "error", "local", "peer"):
+            if event.get(key) not in (None, []):
+                entry[key] = event[key]
+        if event["call"] == "socket":
+            entry["made"] = [event["family"], event["type"]]
+        if event["call"] == "accept" and "result" in event:
+            accepted = event["result"]
+            entry["result"] = dict(
+                accepted,
+                socket=numbers.setdefault(
+                    (event["pid"], accepted["socket"]), len(numbers) + 1
+                ),
+            )
+        if event["blocked"]:
+            entry["blocked"] = True
+        entry["begin"] = rank[event["begin"]]
+        entry["end"] = rank[event["end"]]
+        if "kernel" in event:
+            entry["seen"] = rank[event["seen"]]
+            entry["kernel"] = event["kernel"]
+        kept.append(entry)
+        ports.update(_picked(event))
+    return Recording(
+        snippet=snippet.id,
+        transcripts=transcripts,
+        lanes=lanes,
+        events=tuple(kept),
+        ports=frozenset(ports),
+        pids=frozenset(pids),
+        python=platform.python_version(),
+        kernel=f"{platform.system()} {platform.release().split('-')[0]}",
+    )
+
+
+def _one_wait(calls: list[Event]) -> list[Event]:
+    """Join a wait that timed out and was begun again at once into one wait.
+
+    A server that looks up from accept() every second does so as often as the
+    clock has it, which no two runs share.
+    """
+    kept: list[Event] = []
+    last: dict[tuple[int, str], Event] = {}
+    for event in calls:
+        before = last.get(_lane_key(event))
+        if (
+            before is not None
+            and before.get("error", {}).get("type") == "TimeoutError"
+            and all(before[key] == event[key] for key in ("line", "call", "socket"))
+        ):
+            begin = before["begin"]
+            before.clear()
+            before.update(event, begin=begin, blocked=True)
+            continue
+        kept.append(event)
+        last[_lane_key(event)] = event
+    return kept
+
+
+def _lane_key(event: Event) -> tuple[int, str]:
+    return event["pid"], event["thread"]
+
+
+def _lane_names(calls: list[Event], roles: dict[int, str]) -> dict[Any, str]:
+    """Name each thread of each process: its own name, its role, or what it does."""
+    keys = list(dict.fromkeys(_lane_key(event) for event in calls))
+    by_pid: dict[int, list[str]] = {}
+    for pid, thread in keys:
+        by_pid.setdefault(pid, []).append(thread)
+    names: dict[tuple[int, str], str] = {}
+    for pid, thread in keys:
+        role = roles.get(pid, "")
+        made = {event["call"] for event in calls if _lane_key(event) == (pid, thread)}
+        if thread != "MainThread":
+            name = f"{role} {thread}".strip()
+        elif role:
+            name = role
+        elif "connect" in made and made & {"accept", "listen"}:
+            name = "program"
+        elif made & {"accept", "listen"}:
+            name = "server"
+        elif "connect" in made:
+            name = "client"
+        else:
+            name = "program"
+        base, number = name, 2
+        while name in names.values():
+            name = f"{base} {number}"
+            number += 1
+        names[(pid, thread)] = name
+    return names
+
+
+def _picked(event: Event) -> Iterator[int]:
+    """Yield the ports that the kernel chose, as this event proves."""
+    if "local" not in event or event["call"] == "accept":
+        return
+    asked = event["arguments"][0] if event["arguments"] else None
+    by_hand = event["call"] == "bind" and isinstance(asked, list) and asked[1] != 0
+    if not by_hand and event["local"][1]:
+        yield event["local"][1]
+
+
+# The map that keeps identity
+
+
+class Names:
+    """Gives what the kernel picked a name, in the order of first sight."""
+
+    def __init__(self, ports: frozenset[int], pids: frozenset[int]) -> None:
+        """Know the values that may be renamed; nothing else is."""
+        self.ports = ports
+        self.pids = pids
+        self._given: dict[tuple[str, int], str] = {}
+
+    def of(self, kind: str, value: int) -> str:
+        """Name a port or pid."""
+        key = (kind, value)
+        if key not in self._given:
+            count = sum(1 for known, _ in self._given if known == kind)
+            self._given[key] = f"{kind} {count + 1}"
+        return self._given[key]
+
+    def value(self, value: object) -> object:
+        """Rename inside a value of an event."""
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, int):
+            return self.of("port", value) if value in self.ports else value
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self.value(item) for key, item in value.items()}
+        return value
+
+
+_NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.]*\d)")
+
+
+def marks(text: str, recording: Recording, varies: tuple[Varies, ...]) -> list[Mark]:
+    """Find what differs from run to run in a transcript of `recording`."""
+    found: list[Mark] = []
+    taken: list[tuple[int, int]] = []
+    for declared in varies:
+        for match in declared.pattern.finditer(text):
+            for group in match.groupdict():
+                kind = group.rpartition("_")[0]
+                start, end = match.span(group)
+                taken.append((start, end))
+                found.append(Mark(start, end, f"<{kind}>", _WHY[kind]))
+    for match in _NUMBER.finditer(text):
+        start, end = match.span()
+        if any(start < stop and begin < end for begin, stop in taken):
+            continue
+        value = int(match[0])
+        if value in recording.ports:
+            found.append(Mark(start, end, f"port:{value}", _WHY["port"]))
+        elif value in recording.pids and re.search(
+            r"(?:pid|process) ?[=:]? ?$", text[:start]
+        ):
+            found.append(Mark(start, end, f"pid:{value}", _WHY["pid"]))
+    return sorted(found, key=lambda mark: mark.start)
+
+
+_WHY = {
+    "port": "a port that the kernel picked: another one each run",
+    "pid": "a process id: another one each run",
+    "int": "this number differs from run to run",
+    "seconds": "this time differs from run to run",
+    "hex": "this value differs from run to run",
+    "text": "this differs from run to run",
+}
+
+
+def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
+    """Bring a recording into the form in which two runs are compared."""
+    names = Names(recording.ports, recording.pids)
+    transcripts = {}
+    for role, text in recording.transcripts.items():
+        pieces, last = [], 0
+        for mark in marks(text, recording, snippet.varies):
+            kind, colon, value = mark.name.partition(":")
+            name = f"<{names.of(kind, int(value))}>" if colon else mark.name
+            pieces += [text[last : mark.start], name]
+            last = mark.end
+        transcripts[role] = "".join([*pieces, text[last:]])
+    lanes = {}
+    alone = len(recording.lanes) == 1
+    sockets: dict[int, int] = {}
+    for lane in sorted(recording.lanes):
+        lanes[lane] = [
+            _comparable(event, names, sockets, alone=alone)
+            for event in recording.events
+            if event["lane"] == lane
+        ]
+    return {"transcripts": transcripts, "lanes": lanes}
+
+
+def _comparable(
+    event: Event, names: Names, sockets: dict[int, int], *, alone: bool
+) -> Event:
+    kept = {
+        key: event[key]
+        for key in ("line", "call", "program", "made", "arguments", "error")
+        if key in event
+    }
+    kept["socket"] = sockets.setdefault(event["socket"], len(sockets) + 1)
+    for key in ("local", "peer"):
+        if key in event:
+            kept[key] = names.value(event[key])
+    kept["arguments"] = names.value(event.get("arguments", []))
+    result = event.get("result")
+    if isinstance(result, dict) and "socket" in result:
+        number = sockets.setdefault(result["socket"], len(sockets) + 1)
+        result = {**result, "socket": number}
+        if not alone:
+            result.pop("fd", None)
+    kept["result"] = names.value(result)
+    if alone:
+        kept["fd"] = event["fd"]
+        if "kernel" in event:
+            # When an ACK comes is up to the kernel's timers, so `unacked` is not compared.
+            rows = [
+                {key: names.value(row[key]) for key in row if key != "unacked"}
+                for row in event["kernel"]
+            ]
+            kept["kernel"] = sorted(rows, key=json.dumps)
+    return kept
+
+
+# Reading, writing and comparing
+
+
+def paths(snippet: Snippet) -> dict[str, Path]:
+    """Where a recording lies: a transcript for each role, and `events`."""
+    part, _, name = snippet.recording.partition("/")
+    folder = snippet.root / "snippets" / part / "recorded"
+    if snippet.roles:
+        files = {role.name: folder / f"{name}.{role.name}.txt" for role in snippet.roles}
+    else:
+        files = {"": folder / f"{name}.txt"}
+    return files | {"events": folder / f"{name}.json"}
+
+
+def load(snippet: Snippet) -> Recording:
+    """Read a recording; Problem if there is none."""
+    files = paths(snippet)
+    for path in files.values():
+        if not path.is_file():
+            raise Problem(
+                place(snippet.root, path),
+                f"{snippet.where} has no recording",
+                f"make record S={snippet.id}",
+            )
+    events_path = files.pop("events")
+    data = json.loads(events_path.read_text(encoding="utf-8"))
+    if data.get("format") != FORMAT:
+        raise Problem(
+            place(snippet.root, events_path),
+            f"format {data.get('format')}, not {FORMAT}",
+            f"make record S={snippet.id}",
+        )
+    return Recording(
+        snippet=data["snippet"],
+        transcripts={
+            role: path.read_text(encoding="utf-8") for role, path in files.items()
+        },
+        lanes=tuple(data["lanes"]),
+        events=tuple(data["events"]),
+        ports=frozenset(data["ports"]),
+        pids=frozenset(data["pids"]),
+        python=data["python"],
+        kernel=data["kernel"],
+    )
+
+
+def save(snippet: Snippet, recording: Recording) -> list[Path]:
+    """Write a recording and say which files; none where it means the same."""
+    with contextlib.suppress(Problem):
+        old = load(snippet)
+        if masked(old, snippet) == masked(recording, snippet):
+            return []
+    files = paths(snippet)
+    files["events"].parent.mkdir(exist_ok=True)
+    for role, text in recording.transcripts.items():
+        files[role].write_text(text, encoding="utf-8")
+    head = {
+        "format": FORMAT,
+        "snippet": recording.snippet,
+        "python": recording.python,
+        "kernel": recording.kernel,
+        "lanes": list(recording.lanes),
+        "ports": sorted(recording.ports),
+        "pids": sorted(recording.pids),
+    }
+    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+    rows = ",\n".join("    " + json.dumps(event) for event in recording.events)
+    lines.append(f'  "events": [\n{rows}\n  ]' if rows else '  "events": []')
+    body = "{\n" + ",\n".join(lines) + "\n}\n"
+    files["events"].write_text(body, encoding="utf-8")
+    return list(files.values())
+
+
+def record(snippet: Snippet, times: int = 5) -> Recording:
+    """Run a program several times; Problem if runs differ in what is not declared."""
+    first = run(snippet)
+    for _ in range(times - 1):
+        again = run(snippet)
+        difference = diff(first, again, snippet)
+        if difference:
+            raise Problem(
+                snippet.where,
+                "two runs differ in something that is not declared:\n" + difference,
+                "force the order with an event, or declare what may vary in the "
+                "docstring, for example 'Varies: took {int} bytes'",
+            )
+    return first
+
+
+def diff(old: Recording, new: Recording, snippet: Snippet) -> str:
+    """Say in a few lines how two runs differ in meaning; empty if they do not."""
+    before, after = masked(old, snippet), masked(new, snippet)
+    if before == after:
+        return ""
+    pieces = []
+    for role in sorted(before["transcripts"].keys() | after["transcripts"].keys()):
+        pieces += _lines(
+            f"output{' of the ' + role if role else ''}",
+            before["transcripts"].get(role, "").splitlines(),
+            after["transcripts"].get(role, "").splitlines(),
+        )
+    if not pieces:
+        for lane in sorted(before["lanes"].keys() | after["lanes"].keys()):
+            pieces += _lines(
+                f"calls of the {lane}",
+                [_in_words(event) for event in before["lanes"].get(lane, [])],
+                [_in_words(event) for event in after["lanes"].get(lane, [])],
+            )
+    return "\n".join(pieces)
+
+
+def _lines(title: str, before: list[str], after: list[str]) -> list[str]:
+    changed = list(difflib.unified_diff(before, after, lineterm="", n=1))[2:]
+    if not changed:
+        return []
+    shown = changed[:9]
+    more = [f"  … {len(changed) - 9} more lines"] if len(changed) > 9 else []
+    return [f"  {title}:", *("  " + line for line in shown), *more]
+
+
+def _in_words(event: Event) -> str:
+    words = f"line {event['line']}: {event['call']}({event['arguments']})"
+    outcome = event.get("error") or event.get("result")
+    rest = {
+        key: event[key]
+        for key in ("program", "made", "local", "peer", "fd")
+        if key in event
+    }
+    rows = [
+        f"{row['local'][1]}-{row['peer'][1]} {row['state']} "
+        f"unread {row['unread']}{'' if row['owned'] else ' inode 0'}"
+        for row in event.get("kernel", [])
+    ]
+    seen = f" [kernel: {'; '.join(rows)}]" if rows else ""
+    return f"{words} -> {outcome} {rest or ''}{seen}".rstrip()

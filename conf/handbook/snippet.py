@@ -1,0 +1,340 @@
+"""Find the handbook's programs and read what they say of themselves.
+
+A snippet is a program under `snippets/<part>/`. Its docstring begins with one
+line on what it shows and may hold fields, one a line:
+
+    Needs: Linux, root            what the program cannot do without
+    Varies: inode {int}           a piece of its output that differs from run to run
+    Pair: server = a.py --port 0  a role of a pair that is recorded together
+    Port: listening on port {port}  where the first role prints its port
+
+Regions stand between `# [name]` and `# [/name]`. No reader sees these marker
+lines: `Snippet.clean` is the program without them.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+import re
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from handbook.problem import Problem, place
+
+ROOT = Path(__file__).resolve().parents[2]
+
+MARKER = re.compile(r"^\s*# \[(?P<end>/?)(?P<name>[a-z0-9-]+)\]\s*$")
+FIELD = re.compile(r"^(?P<key>[A-Z][a-z]+): +(?P<value>.+)$")
+FIELDS = ("Needs", "Varies", "Pair", "Port")
+PLACEHOLDERS = {
+    "int": r"\d+",
+    "seconds": r"\d+(?:\.\d+)?",
+    "hex": r"[0-9a-fA-F]+",
+    "text": r".+?",
+}
+
+
+@dataclass(frozen=True)
+class Varies:
+    """A piece of a line of output in which something differs from run to run."""
+
+    template: str
+    pattern: re.Pattern[str]
+
+    @classmethod
+    def parse(cls, template: str) -> Varies:
+        """Turn `took {int} bytes` into a pattern; ValueError names a bad type."""
+        pieces = re.split(r"\{(\w+)\}", template)
+        kinds = pieces[1::2]
+        unknown = [kind for kind in kinds if kind not in PLACEHOLDERS]
+        if unknown or not kinds:
+            named = f"{{{unknown[0]}}} is no type" if unknown else "no {type} in it"
+            raise ValueError(named)
+        pattern = ""
+        for index, piece in enumerate(pieces):
+            if index % 2 == 0:
+                pattern += re.escape(piece)
+            else:
+                pattern += f"(?P<{piece}_{index}>{PLACEHOLDERS[piece]})"
+        if pieces[-1] == "" and kinds[-1] == "text":
+            pattern += "$"
+        return cls(template, re.compile(pattern, re.MULTILINE))
+
+
+@dataclass(frozen=True)
+class Role:
+    """One program of a pair, with its arguments; `{port}` is filled in."""
+
+    name: str
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A program of the handbook, as its file stands."""
+
+    root: Path
+    path: Path
+    source: str
+    summary: str = ""
+    needs: tuple[str, ...] = ()
+    varies: tuple[Varies, ...] = ()
+    roles: tuple[Role, ...] = ()
+    port: str | None = None
+    _lines: tuple[int, ...] = field(default=(), repr=False)
+
+    @property
+    def part(self) -> str:
+        """The folder: the part of the handbook."""
+        return self.path.parent.name
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
+
+    @property
+    def id(self) -> str:
+        """`part/name`, as directives and `make record` name it."""
+        return f"{self.part}/{self.name}"
+
+    @property
+    def where(self) -> str:
+        """The path from the repository's root."""
+        return place(self.root, self.path)
+
+    @property
+    def recording(self) -> str:
+        """`part/name` of its recording: a pair is named without `_server`."""
+        name = self.name.removesuffix("_server") if self.roles else self.name
+        return f"{self.part}/{name}"
+
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """Files that must lie beside the program."""
+        return tuple(need for need in self.needs if need.endswith(".py"))
+
+    @functools.cached_property
+    def clean(self) -> str:
+        """The program without marker lines: what readers see, copy and download."""
+        lines = self.source.splitlines(keepends=True)
+        return "".join(lines[number - 1] for number in self._lines)
+
+    def clean_line(self, source_line: int) -> int:
+        """Where a line of the file stands once the markers are gone (from 1)."""
+        return sum(1 for number in self._lines if number < source_line) + 1
+
+    def region(self, name: str) -> tuple[int, int]:
+        """First and last line (of `clean`) of a region; Problem if there is none."""
+        start = end = None
+        names = []
+        for number, line in enumerate(self.source.splitlines(), 1):
+            match = MARKER.match(line)
+            if match is None:
+                continue
+            if not match["end"]:
+                names.append(match["name"])
+            if match["name"] == name:
+                if match["end"]:
+                    end = number
+                else:
+                    start = number
+        if start is None or end is None or end < start:
+            have = ", ".join(names) or "none"
+            raise Problem(
+                self.where,
+                f"no region [{name}]; the file has: {have}",
+                f"put '# [{name}]' and '# [/{name}]' around the lines, "
+                "or name a region that is there",
+            )
+        first, last = self.clean_line(start), self.clean_line(end) - 1
+        if last < first:
+            raise Problem(
+                self.where, f"region [{name}] is empty", "put lines into it, or drop it"
+            )
+        return first, last
+
+    def pyobject(self, name: str) -> tuple[int, int]:
+        """First and last line (of `clean`) of a function or class, by dotted name."""
+        body = ast.parse(self.clean).body
+        found: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | None = None
+        for piece in name.split("."):
+            found = next(
+                (
+                    node
+                    for node in body
+                    if isinstance(
+                        node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+                    )
+                    and node.name == piece
+                ),
+                None,
+            )
+            if found is None:
+                raise Problem(
+                    self.where,
+                    f"no function or class {name}",
+                    "name one that the file has, or take the option away",
+                )
+            body = found.body
+        if found is None or found.end_lineno is None:
+            raise AssertionError(name)
+        first = min([found.lineno, *(node.lineno for node in found.decorator_list)])
+        return first, found.end_lineno
+
+    def missing(self) -> list[str]:
+        """Say what this machine lacks of what the program needs."""
+        lacking = []
+        for need in self.needs:
+            if need in ("Linux", "macOS", "Windows"):
+                here = {"linux": "Linux", "darwin": "macOS", "win32": "Windows"}
+                present = here.get(sys.platform) == need
+            elif need == "root":
+                present = hasattr(os, "geteuid") and os.geteuid() == 0
+            elif need.endswith(".py"):
+                present = (self.path.parent / need).exists()
+            else:
+                present = shutil.which(need) is not None
+            if not present:
+                lacking.append(need)
+        return lacking
+
+
+def read(path: Path, root: Path = ROOT) -> Snippet:
+    """Read one program; Problem names the line of whatever is wrong with it."""
+    source = path.read_text(encoding="utf-8")
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        raise Problem(
+            place(root, path, error.lineno),
+            f"not Python: {error.msg}",
+            "run the program by hand and mend the line",
+        ) from error
+    docstring = ast.get_docstring(tree)
+    if not docstring:
+        raise Problem(
+            place(root, path, 1),
+            "no docstring",
+            "begin the program with one line in triple quotes that says what it shows",
+        )
+    lines = source.splitlines()
+    fields: dict[str, list[str]] = {key: [] for key in FIELDS}
+    docstring_end = getattr(tree.body[0], "end_lineno", 1) or 1
+    varies = []
+    for number, line in enumerate(lines[:docstring_end], 1):
+        match = FIELD.match(line.rstrip())
+        if match is None or match["key"] not in fields:
+            continue
+        fields[match["key"]].append(match["value"])
+        if match["key"] == "Varies":
+            try:
+                varies.append(Varies.parse(match["value"]))
+            except ValueError as error:
+                raise Problem(
+                    place(root, path, number),
+                    f"Varies: {error}",
+                    "write a literal piece of the line with one of "
+                    + ", ".join(f"{{{kind}}}" for kind in PLACEHOLDERS),
+                ) from error
+    roles = []
+    for value in fields["Pair"]:
+        name, equals, command = value.partition(" = ")
+        if not equals or not command:
+            raise Problem(
+                place(root, path, 1),
+                f"Pair: {value!r} is not 'role = program.py arguments'",
+                "write, for example, 'Pair: server = echo_server.py --port 0'",
+            )
+        roles.append(Role(name.strip(), tuple(shlex.split(command))))
+    if roles and not (fields["Port"] and "{port}" in fields["Port"][0]):
+        raise Problem(
+            place(root, path, 1),
+            "a pair without its Port: line",
+            "say where the first program prints its port, "
+            "for example 'Port: listening on 127.0.0.1 port {port}'",
+        )
+    _check_markers(root, path, lines)
+    return Snippet(
+        root=root,
+        path=path,
+        source=source,
+        summary=docstring.splitlines()[0].strip(),
+        needs=tuple(
+            need.strip() for value in fields["Needs"] for need in value.split(",")
+        ),
+        varies=tuple(varies),
+        roles=tuple(roles),
+        port=fields["Port"][0] if fields["Port"] else None,
+        _lines=tuple(
+            number for number, line in enumerate(lines, 1) if not MARKER.match(line)
+        ),
+    )
+
+
+def _check_markers(root: Path, path: Path, lines: list[str]) -> None:
+    open_at: dict[str, int] = {}
+    closed: set[str] = set()
+    for number, line in enumerate(lines, 1):
+        match = MARKER.match(line)
+        if match is None:
+            continue
+        name = match["name"]
+        if match["end"]:
+            if name not in open_at:
+                raise Problem(
+                    place(root, path, number),
+                    f"[/{name}] closes a region that is not open",
+                    f"put '# [{name}]' above the lines it should hold",
+                )
+            del open_at[name]
+            closed.add(name)
+        elif name in open_at or name in closed:
+            raise Problem(
+                place(root, path, number),
+                f"[{name}] stands twice in one file",
+                "give each region a name of its own",
+            )
+        else:
+            open_at[name] = number
+    for name, number in open_at.items():
+        raise Problem(
+            place(root, path, number),
+            f"[{name}] is never closed",
+            f"put '# [/{name}]' below the lines it should hold",
+        )
+
+
+def find(root: Path = ROOT) -> list[Path]:
+    """Every program under `snippets/`, in order."""
+    return sorted((root / "snippets").glob("*/*.py"))
+
+
+def by_id(identifier: str, root: Path = ROOT) -> Snippet:
+    """Read the program `part/name`; Problem lists near names if there is none."""
+    path = root / "snippets" / f"{identifier}.py"
+    if not path.is_file():
+        have = [f"{p.parent.name}/{p.stem}" for p in find(root)]
+        part = identifier.partition("/")[0]
+        near = [name for name in have if name.startswith(part + "/")] or have
+        raise Problem(
+            f"snippets/{identifier}.py",
+            "there is no such program",
+            "write it, or name one of: " + ", ".join(near),
+        )
+    return read(path, root)
+
+
+def companions_of_pairs(root: Path = ROOT) -> dict[str, str]:
+    """Programs that run only as a role of a pair: their id -> the pair's first id."""
+    owners = {}
+    for path in find(root):
+        program = read(path, root)
+        for role in program.roles[1:]:
+            owners[f"{program.part}/{Path(role.argv[0]).stem}"] = program.id
+    return owners

@@ -1,0 +1,386 @@
+"""Note every socket call of the program that is being recorded.
+
+Python imports this module at start because `record` puts this folder on
+PYTHONPATH. It wraps the methods of `socket.socket` from the outside, so that
+the program runs unchanged and its child processes are seen too. Audit hooks
+would miss listen, accept, send, recv and close.
+
+Each call becomes one line of JSON, written as it returns (a child that ends
+by os._exit() runs no exit handlers). Standard library only: this runs inside
+the bare interpreter of the program.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import errno
+import functools
+import json
+import os
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+READS = {"accept", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg"}
+WRITES = {"send", "sendall", "sendto", "sendmsg"}
+NAMES = {"bind", "listen", "connect", "connect_ex", "sendto"}
+CALLS = (
+    *sorted(READS | WRITES),
+    "bind",
+    "listen",
+    "connect",
+    "connect_ex",
+    "shutdown",
+    "setsockopt",
+)
+STATES = (
+    "ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE "
+    "CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV"
+).split()
+PREVIEW = 40
+# States that end by themselves, at the latest when a delayed ACK is sent.
+PASSING = {"SYN_SENT", "SYN_RECV", "NEW_SYN_RECV", "FIN_WAIT1", "LAST_ACK", "CLOSING"}
+SETTLE = 0.3  # seconds to wait for that; a delayed ACK takes 0.2 at most
+SETTLE_PAUSE = 0.0005  # seconds
+
+
+class Recorder:
+    """Writes the events of one process."""
+
+    def __init__(self, path: str, programs: str) -> None:
+        """Append to `path`; a call counts if a file below `programs` made it."""
+        self.programs = os.path.realpath(programs) + os.sep
+        self.file = _high_descriptor(
+            os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        )
+        self.inside = threading.local()
+        self.serials: weakref.WeakKeyDictionary[socket.socket, int] = (
+            weakref.WeakKeyDictionary()
+        )
+        self.made_at: weakref.WeakKeyDictionary[socket.socket, tuple[str, int]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self.count = 0
+        self.ports: set[int] = set()
+        self.alone = True
+        self.last_kernel: object = None
+        self.known: dict[str, str | None] = {}
+        self.lock = threading.Lock()
+        _tables()
+        self.write({"event": "process", "pid": os.getpid(), "parent": os.getppid()})
+
+    def write(self, event: dict[str, Any]) -> None:
+        """Append one event, as one write, so that processes never mix lines."""
+        os.write(self.file, json.dumps(event).encode() + b"\n")
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: its lane is its own."""
+        self.lock = threading.Lock()
+        self.inside = threading.local()
+        self.alone = False
+        self.write({"event": "process", "pid": os.getpid(), "parent": os.getppid()})
+
+    def program_of(self, filename: str) -> str | None:
+        """Name the snippet (`part/name`) a code object comes from, if any."""
+        if filename not in self.known:
+            path = os.path.realpath(filename)
+            inside = path.startswith(self.programs) and path.endswith(".py")
+            self.known[filename] = (
+                path[len(self.programs) : -3].replace(os.sep, "/") if inside else None
+            )
+        return self.known[filename]
+
+    def caller(self) -> tuple[str, int] | None:
+        """Find the nearest line of a snippet on the stack."""
+        frame: FrameType | None = sys._getframe(2)  # noqa: SLF001
+        while frame is not None:
+            program = self.program_of(frame.f_code.co_filename)
+            if program is not None:
+                return program, frame.f_lineno
+            frame = frame.f_back
+        return None
+
+    def serial(self, sock: socket.socket) -> int:
+        """Number a socket object, in the order in which they were made."""
+        with self.lock:
+            if sock not in self.serials:
+                self.count += 1
+                self.serials[sock] = self.count
+            return self.serials[sock]
+
+    def call(
+        self,
+        name: str,
+        sock: socket.socket,
+        run: Callable[[], Any],
+        arguments: list[Any],
+    ) -> Any:  # noqa: ANN401 - whatever the wrapped method returns
+        """Run one socket call and note what it did."""
+        caller = None if getattr(self.inside, "busy", False) else self.caller()
+        if caller is None:
+            return run()
+        self.inside.busy = True
+        event: dict[str, Any] = {
+            "event": "call",
+            "pid": os.getpid(),
+            "thread": threading.current_thread().name,
+            "program": caller[0],
+            "line": caller[1],
+            "call": name,
+            "arguments": arguments,
+        }
+        try:
+            if name != "socket":
+                event["socket"] = self.serial(sock)
+                event["fd"] = sock.fileno()
+            will_wait = self.would_wait(name, sock)
+            if will_wait:
+                self.write(event | {"event": "waits", "at": time.monotonic_ns()})
+            event["begin"] = time.monotonic_ns()
+            try:
+                result = run()
+            except BaseException as error:
+                event["end"] = time.monotonic_ns()
+                event["error"] = _error(error)
+                raise
+            else:
+                event["end"] = time.monotonic_ns()
+                event["result"] = self.result(name, result, caller)
+                return result
+            finally:
+                slow = event["end"] - event["begin"] > 2_000_000
+                event["blocked"] = will_wait or (name in WRITES | {"connect"} and slow)
+                if name == "socket":
+                    event["socket"] = self.serial(sock)
+                    event["fd"] = sock.fileno()
+                    self.made_at[sock] = caller
+                event["type"] = sock.type.name
+                event["family"] = sock.family.name
+                self.addresses(event, sock)
+                kernel = self.kernel()
+                event["seen"] = time.monotonic_ns()
+                if kernel is not None:
+                    event["kernel"] = kernel
+                self.write(event)
+        finally:
+            self.inside.busy = False
+
+    def would_wait(self, name: str, sock: socket.socket) -> bool:
+        """Ask, without waiting, whether the call will have to wait."""
+        if name not in READS | WRITES or sock.fileno() < 0 or sock.gettimeout() == 0.0:
+            return False
+        wanted = select.POLLIN if name in READS else select.POLLOUT
+        poll = select.poll()
+        poll.register(sock.fileno(), wanted)
+        return not poll.poll(0)
+
+    def result(self, name: str, result: object, caller: tuple[str, int]) -> object:
+        """Put a result into plain words."""
+        if name in ("accept",) and isinstance(result, tuple):
+            conn, peer = result
+            self.made_at[conn] = caller
+            if conn.family in (socket.AF_INET, socket.AF_INET6):
+                self.ports.add(peer[1])
+            return {
+                "socket": self.serial(conn),
+                "fd": conn.fileno(),
+                "local": _plain(conn.getsockname()),
+                "peer": _plain(peer),
+            }
+        return _plain(result)
+
+    def addresses(self, event: dict[str, Any], sock: socket.socket) -> None:
+        """Add both addresses of an Internet socket, where it has them."""
+        if event["call"] in ("close", "setsockopt") or sock.fileno() < 0:
+            return
+        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        for key, ask in (("local", sock.getsockname), ("peer", sock.getpeername)):
+            try:
+                address = ask()
+            except OSError:
+                continue
+            event[key] = _plain(address)
+            if address[1]:
+                self.ports.add(address[1])
+
+    def kernel(self) -> object:
+        """Read the kernel's rows for this program's ports, once they are settled.
+
+        None where they are what they were, or where this system has no
+        /proc/net/tcp. With other threads or processes about, one reading is
+        taken as it is: the recording says so by having several lanes.
+        """
+        if not self.ports or not _tables():
+            return None
+        rows = _kernel_rows(self.ports)
+        if self.alone and threading.active_count() == 1:
+            give_up = time.monotonic() + SETTLE
+            equal = 0
+            while equal < 2 and time.monotonic() < give_up:
+                time.sleep(SETTLE_PAUSE)  # waits: the kernel has no event for "settled"
+                again = _kernel_rows(self.ports)
+                passing = any(row["state"] in PASSING for row in again)
+                equal = equal + 1 if again == rows and not passing else 0
+                rows = again
+        if rows == self.last_kernel:
+            return None
+        self.last_kernel = rows
+        return rows
+
+    def at_exit(self) -> None:
+        """Name the sockets that the program leaves open."""
+        for sock in list(self.serials):
+            if sock.fileno() >= 0 and sock in self.made_at:
+                program, line = self.made_at[sock]
+                self.write({"event": "leak", "program": program, "line": line})
+
+
+def _high_descriptor(descriptor: int) -> int:
+    """Move a descriptor up, so that the program's own begin where they always do."""
+    try:
+        import fcntl  # noqa: PLC0415 - not on every system
+        import resource  # noqa: PLC0415
+    except ImportError:
+        return descriptor
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, min(limit - 1, 600))
+    os.close(descriptor)
+    return high
+
+
+def _plain(value: object) -> object:
+    """Turn a value into something JSON can say."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        data = bytes(value)
+        return {"bytes": len(data), "starts": repr(data[:PREVIEW])}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return type(value).__name__
+
+
+def _error(error: BaseException) -> dict[str, Any]:
+    number = getattr(error, "errno", None)
+    return {
+        "type": type(error).__name__,
+        "errno": errno.errorcode.get(number) if number is not None else None,
+        "message": str(error),
+    }
+
+
+def _kernel_rows(ports: set[int]) -> list[dict[str, Any]]:
+    """Read /proc/net/tcp and tcp6: state, queues and owner of the sockets on `ports`.
+
+    Source: proc(5), /proc/net/tcp. `unread` of a LISTEN row is the length of
+    its accept queue; inode 0 means that no descriptor refers to the socket.
+    """
+    rows = []
+    for table in _tables():
+        for line in _whole(table).decode("ascii").splitlines()[1:]:
+            cells = line.split()
+            local, peer = _address(cells[1]), _address(cells[2])
+            # Both ends must be known: an old connection of another program may
+            # still be in TIME_WAIT on one of these ports.
+            listens = peer[1] == 0
+            if local[1] not in ports or not (listens or peer[1] in ports):
+                continue
+            sent, _, unread = cells[4].partition(":")
+            rows.append(
+                {
+                    "local": local,
+                    "peer": peer,
+                    "state": STATES[int(cells[3], 16) - 1],
+                    "unacked": int(sent, 16),
+                    "unread": int(unread, 16),
+                    "owned": cells[9] != "0",
+                }
+            )
+    rows.sort(key=lambda row: (row["state"] != "LISTEN", row["local"], row["peer"]))
+    return rows
+
+
+@functools.cache
+def _tables() -> list[int]:
+    """Open the kernel's tables once, out of the way of the program's descriptors."""
+    found = []
+    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            found.append(_high_descriptor(os.open(name, os.O_RDONLY | os.O_CLOEXEC)))
+    return found
+
+
+def _whole(table: int) -> bytes:
+    data = b""
+    while piece := os.pread(table, 1 << 16, len(data)):
+        data += piece
+    return data
+
+
+def _address(cell: str) -> list[Any]:
+    address, _, port = cell.partition(":")
+    words = [int(address[i : i + 8], 16) for i in range(0, len(address), 8)]
+    packed = b"".join(struct.pack("=I", word) for word in words)
+    family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
+    return [socket.inet_ntop(family, packed), int(port, 16)]
+
+
+def _install(recorder: Recorder) -> None:
+    def wrap(name: str) -> None:
+        original = getattr(socket.socket, name)
+
+        @functools.wraps(original)
+        def method(self: socket.socket, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            return recorder.call(
+                name,
+                self,
+                lambda: original(self, *args, **kwargs),
+                [_plain(argument) for argument in args],
+            )
+
+        setattr(socket.socket, name, method)
+
+    for name in CALLS:
+        if hasattr(socket.socket, name):
+            wrap(name)
+
+    make = socket.socket.__init__
+
+    @functools.wraps(make)
+    def init(self: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        if kwargs.get("fileno") is not None or (len(args) > 3 and args[3] is not None):
+            make(self, *args, **kwargs)
+            return
+        recorder.call("socket", self, lambda: make(self, *args, **kwargs), [])
+
+    socket.socket.__init__ = init  # type: ignore[method-assign]
+
+    real_close = socket.socket._real_close  # type: ignore[attr-defined] # noqa: SLF001
+
+    @functools.wraps(real_close)
+    def close(self: socket.socket, *args: Any) -> None:  # noqa: ANN401
+        if self.fileno() < 0:
+            real_close(self, *args)
+            return
+        recorder.call("close", self, lambda: real_close(self, *args), [])
+
+    socket.socket._real_close = close  # type: ignore[attr-defined] # noqa: SLF001
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=recorder.after_fork)
+    atexit.register(recorder.at_exit)
+
+
+_events = os.environ.get("HANDBOOK_EVENTS")
+if _events:
+    _install(Recorder(_events, os.environ["HANDBOOK_PROGRAMS"]))

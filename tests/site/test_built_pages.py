@@ -1,0 +1,174 @@
+"""What must stand in every built page, read without a browser."""
+
+from __future__ import annotations
+
+import gzip
+import posixpath
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+
+from handbook.site import POLICY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FIRST_VIEW = 45_000
+NEXT_PAGE = 18_000
+REQUESTS = 14
+
+
+@pytest.fixture(scope="module")
+def soups(built_site: Path, pages: list[str]) -> dict[str, BeautifulSoup]:
+    """Return every page, parsed."""
+    return {
+        name: BeautifulSoup((built_site / name).read_text("utf-8"), "html.parser")
+        for name in pages
+    }
+
+
+def zipped(path: Path) -> int:
+    """Return the bytes that a server with gzip sends."""
+    return len(gzip.compress(path.read_bytes(), 6, mtime=0))
+
+
+def needed(soup: BeautifulSoup, name: str) -> set[str]:
+    """Return the files that a browser fetches to show the page, from the top."""
+    found = [
+        str(tag[attribute])
+        for tag, attribute in [
+            *(
+                (tag, "href")
+                for tag in soup.select("link[rel=stylesheet], link[rel=icon]")
+            ),
+            *((tag, "src") for tag in soup.select("script[src], img[src]")),
+        ]
+    ]
+    assert found
+    folder = posixpath.dirname(name)
+    return {posixpath.normpath(posixpath.join(folder, urlsplit(f).path)) for f in found}
+
+
+def test_every_page_has_what_a_page_needs(soups: dict[str, BeautifulSoup]) -> None:
+    problems = []
+    for name, soup in soups.items():
+        counts = {
+            "h1": 1,
+            "title": 1,
+            "html[lang]": 1,
+            "a.skip-to-content[href='#furo-main-content']": 1,
+            "#furo-main-content": 1,
+            'meta[name="description"][content]': 1,
+            'meta[property="og:title"]': 1,
+            'link[rel="icon"]': 1,
+            '[role="main"]': 1,
+            "aside:not([role])": 0,
+            "nav:not([aria-label]):not([aria-labelledby])": 0,
+            "[role=heading]:not([aria-level])": 0,
+            "script:not([src])": 0,
+            'link[rel="canonical"], a[rel="edit"]': 0,  # no address was given
+        }
+        for selector, count in counts.items():
+            found = len(soup.select(selector))
+            if found != count:
+                problems.append(f"{name}: {found} of {selector}, not {count}")
+        described = soup.select_one('meta[name="description"]')
+        if described is None or not str(described["content"]).strip():
+            problems.append(f"{name}: the description is empty")
+    assert not problems, "\n".join(problems)
+
+
+def test_every_page_carries_the_policy(soups: dict[str, BeautifulSoup]) -> None:
+    assert "unsafe-inline" not in POLICY.partition("script-src")[2].partition(";")[0]
+    for name, soup in soups.items():
+        policies = soup.select('meta[http-equiv="Content-Security-Policy"]')
+        assert [tag["content"] for tag in policies] == [POLICY], name
+        head = soup.head
+        assert head is not None
+        tags = head.find_all(["link", "script", "meta"], limit=2)
+        assert tags[1] is policies[0], f"{name}: something is loaded before the policy"
+
+
+def test_the_sidebar_marks_the_page_and_its_links_lead_somewhere(
+    soups: dict[str, BeautifulSoup], built_site: Path
+) -> None:
+    marked = 0
+    for name, soup in soups.items():
+        folder = posixpath.dirname(name)
+        for link in soup.select(".sidebar-tree a.internal"):
+            target = posixpath.normpath(posixpath.join(folder, str(link["href"])))
+            assert (built_site / target).is_file(), (name, link["href"])
+        for link in soup.select(".sidebar-tree a[aria-current]"):
+            marked += 1
+            assert link["aria-current"] == "page"
+            assert posixpath.normpath(posixpath.join(folder, str(link["href"]))) == name
+            for above in link.find_parents("li"):
+                assert "current" in above["class"], (name, above["class"])
+                box = above.find("input", recursive=False)
+                assert box is None or box.has_attr("checked"), name
+    pages = len(soups) - len({"index.html", "search.html", "404.html"} & set(soups))
+    assert marked >= pages, "a page is not in the list of chapters"
+
+
+def test_previous_and_next_join_all_chapters(soups: dict[str, BeautifulSoup]) -> None:
+    name, seen = "index.html", ["index.html"]
+    while link := soups[name].select_one(".related-pages a.next-page"):
+        following = posixpath.join(posixpath.dirname(name), str(link["href"]))
+        following = posixpath.normpath(following)
+        assert following not in seen, "next goes round in a circle"
+        back = soups[following].select_one(".related-pages a.prev-page")
+        assert back is not None
+        before = posixpath.join(posixpath.dirname(following), str(back["href"]))
+        assert posixpath.normpath(before) == name
+        name = following
+        seen.append(name)
+    assert set(seen) == set(soups) - {"search.html", "404.html"}
+
+
+def test_code_that_may_scroll_is_reached_by_keyboard_and_named(
+    soups: dict[str, BeautifulSoup],
+) -> None:
+    found = 0
+    for name, soup in soups.items():
+        names = []
+        for block in soup.select("pre, .table-wrapper"):
+            wide = max(map(len, block.get_text().splitlines()), default=0) > 79
+            if wide or block.has_attr("tabindex"):
+                found += 1
+                assert block.get("tabindex") == "0", (name, block.get_text()[:80])
+                assert block.get("role") == "region"
+                names.append(str(block.get("aria-label")))
+        assert len(names) == len(set(names)), f"{name}: names given twice: {names}"
+        assert all(names), name
+    assert found
+
+
+def test_the_weight_of_every_page(
+    soups: dict[str, BeautifulSoup], built_site: Path
+) -> None:
+    problems = []
+    for name, soup in soups.items():
+        if name == "search.html":
+            continue  # it alone loads the index of the search
+        page = zipped(built_site / name)
+        files = needed(soup, name)
+        first = page + sum(zipped(built_site / file) for file in files)
+        if page > NEXT_PAGE:
+            problems.append(f"{name}: {page} bytes zipped, {NEXT_PAGE} are the limit")
+        if first > FIRST_VIEW:
+            problems.append(f"{name}: first view {first}, {FIRST_VIEW} are the limit")
+        if len(files) + 1 > REQUESTS:
+            problems.append(f"{name}: {len(files) + 1} requests")
+    assert not problems, "\n".join(problems)
+
+
+def test_scripts_nobody_needs_are_left_out(soups: dict[str, BeautifulSoup]) -> None:
+    for name, soup in soups.items():
+        scripts = {posixpath.basename(f).partition("?")[0] for f in needed(soup, name)}
+        scripts = {file for file in scripts if file.endswith(".js")}
+        search = "searchtools.js" in scripts
+        assert search == (name == "search.html"), (name, scripts)
+        if not search:
+            assert scripts <= {"scheme.js", "site.js"}, (name, scripts)

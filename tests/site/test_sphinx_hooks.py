@@ -1,0 +1,290 @@
+"""The Sphinx hooks of the site, on small handbooks made for the test."""
+
+from __future__ import annotations
+
+import io
+import os
+import posixpath
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+import handbook.site
+from handbook.site import (
+    Entry,
+    Group,
+    description,
+    mend,
+    render,
+)
+
+CONF = Path(handbook.site.__file__).parents[1]
+
+DOCS = {
+    "index.md": "# Top\n\nThe first words.\n\n"
+    "```{toctree}\n:caption: Parts\n\none/index\ntwo/index\n```\n",
+    "one/index.md": "# One\n\n```{toctree}\na\nb\n```\n",
+    "one/a.md": "---\nshort: Short A\n---\n"
+    "# The long title of chapter A, for the page\n\nA.\n",
+    "one/b.md": "# Title B\n\nB.\n",
+    "two/index.md": "# Two\n\n```{toctree}\ninner/index\n```\n",
+    "two/inner/index.md": "# Inner\n\n```{toctree}\ndeep\n```\n",
+    "two/inner/deep.md": "---\ndescription: What it says.\n---\n# Deep\n\nD.\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small handbook of four levels, not built yet."""
+    for name, text in DOCS.items():
+        path = tmp_path / "docs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    return tmp_path
+
+
+def build(folder: Path, **settings: Any) -> str:
+    """Build the small handbook with the real settings; return the warnings."""
+    warnings = io.StringIO()
+    with patch_docutils(str(CONF)), docutils_namespace():
+        app = Sphinx(
+            folder / "docs",
+            CONF,
+            folder / "html",
+            folder / "doctrees",
+            "html",
+            confoverrides=settings,
+            status=None,
+            warning=warnings,
+        )
+        app.build()
+    return warnings.getvalue()
+
+
+def page(folder: Path, name: str) -> BeautifulSoup:
+    """Return a built page, parsed."""
+    return BeautifulSoup((folder / "html" / name).read_text("utf-8"), "html.parser")
+
+
+def sidebar(folder: Path, name: str) -> dict[str, str]:
+    """Return the sidebar of a page: each text, and the page it leads to."""
+    links = page(folder, name).select(".sidebar-tree a")
+    base = posixpath.dirname(name)
+    return {
+        link.get_text(): posixpath.normpath(posixpath.join(base, str(link["href"])))
+        for link in links
+    }
+
+
+def change(folder: Path, name: str, old: str, new: str) -> None:
+    """Edit a chapter; its time is moved on, for clocks that are too coarse."""
+    path = folder / "docs" / name
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+    later = path.stat().st_mtime + 10
+    os.utime(path, (later, later))
+
+
+WHOLE = {
+    "One": "one/index.html",
+    "Short A": "one/a.html",
+    "Title B": "one/b.html",
+    "Two": "two/index.html",
+    "Inner": "two/inner/index.html",
+    "Deep": "two/inner/deep.html",
+}
+
+
+def test_the_sidebar_is_rendered_once_per_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders, plans = [], []
+
+    def counted_render(plan: Any, name: str, uris: Any) -> Any:
+        folders.append(name)
+        return render(plan, name, uris)
+
+    read = handbook.site.read_plan
+
+    def counted_read(env: Any) -> Any:
+        plans.append(env)
+        return read(env)
+
+    monkeypatch.setattr(handbook.site, "render", counted_render)
+    monkeypatch.setattr(handbook.site, "read_plan", counted_read)
+    assert build(folder) == ""
+    assert sorted(folders) == ["", "one", "two", "two/inner"]
+    assert len(plans) == 1
+    for name in ["index.html", "search.html", *WHOLE.values()]:
+        assert sidebar(folder, name) == WHOLE, name
+
+
+def test_the_page_and_all_above_it_are_marked_at_every_depth(folder: Path) -> None:
+    assert build(folder) == ""
+
+    def marked(name: str, what: str) -> list[str]:
+        found = page(folder, name).select(f".sidebar-tree {what}")
+        return [link.get_text() for item in found if (link := item.find("a"))]
+
+    deep = "two/inner/deep.html"
+    assert marked(deep, "li.current") == ["Two", "Inner", "Deep"]
+    assert marked(deep, "li.current-page") == ["Deep"]
+    assert marked(deep, "li:has(> input[checked])") == ["Two", "Inner"]
+    assert marked("one/index.html", "li.current") == ["One"]
+    assert marked("one/index.html", "li:has(> input[checked])") == ["One"]
+    assert marked("index.html", "li.current") == []
+    current = page(folder, deep).select("[aria-current]")
+    assert [link.get_text() for link in current] == ["Deep"]
+
+
+def test_the_page_keeps_its_long_title_where_there_is_room(folder: Path) -> None:
+    build(folder)
+    following = page(folder, "one/index.html").select_one("a.next-page .title")
+    assert following is not None
+    assert following.get_text() == "The long title of chapter A, for the page"
+
+
+def test_a_new_title_reaches_every_page(folder: Path) -> None:
+    build(folder)
+    change(folder, "one/b.md", "Title B", "Another name")
+    build(folder)
+    changed = {"Another name" if k == "Title B" else k: v for k, v in WHOLE.items()}
+    for name in ["index.html", *WHOLE.values()]:
+        assert sidebar(folder, name) == changed, name
+
+
+def test_a_new_order_reaches_every_page(folder: Path) -> None:
+    build(folder)
+    change(folder, "one/index.md", "a\nb\n", "b\na\n")
+    build(folder)
+    for name in ["index.html", *WHOLE.values()]:
+        titles = list(sidebar(folder, name))
+        assert titles.index("Title B") < titles.index("Short A"), name
+
+
+def test_a_new_short_title_reaches_every_page(folder: Path) -> None:
+    build(folder)
+    change(folder, "one/a.md", "Short A", "Shorter")
+    build(folder)
+    assert "Shorter" in sidebar(folder, "two/inner/deep.html")
+
+
+def test_other_edits_rewrite_only_their_page(folder: Path) -> None:
+    build(folder)
+    others = [folder / "html" / name for name in ("one/a.html", "two/index.html")]
+    before = [path.stat().st_mtime_ns for path in others]
+    change(folder, "one/b.md", "B.\n", "Other words.\n")
+    build(folder)
+    assert "Other words." in page(folder, "one/b.html").get_text()
+    assert [path.stat().st_mtime_ns for path in others] == before
+
+
+def test_a_short_title_that_is_too_long_is_named_with_its_line(folder: Path) -> None:
+    change(folder, "one/a.md", "Short A", "A short title that is not short at all")
+    said = build(folder)
+    assert f"one{os.sep}a.md:2: WARNING: the sidebar has room for 28" in said
+    assert "shorten `short:`" in said
+
+
+def test_a_long_title_without_a_short_one_is_named(folder: Path) -> None:
+    change(folder, "one/b.md", "Title B", "A title that has more than 28 characters")
+    said = build(folder)
+    assert f"one{os.sep}b.md:1: WARNING: the sidebar has room for 28" in said
+    assert "add `short: …`" in said
+
+
+def test_the_live_server_has_no_policy(folder: Path) -> None:
+    policy = 'meta[http-equiv="Content-Security-Policy"]'
+    build(folder)
+    assert len(page(folder, "one/a.html").select(policy)) == 1
+    build(folder, handbook_live=True)
+    assert not page(folder, "one/a.html").select(policy)
+
+
+def test_a_description_is_said_or_taken_from_the_text(folder: Path) -> None:
+    build(folder)
+
+    def described(name: str) -> str:
+        tag = page(folder, name).select_one('meta[name="description"]')
+        assert tag is not None
+        return str(tag["content"])
+
+    assert described("two/inner/deep.html") == "What it says."
+    assert described("index.html") == "The first words."
+    assert described("one/index.html")  # no text at all: the name of the page
+
+
+def test_a_long_description_ends_with_a_whole_word() -> None:
+    text = description({"description": "word " * 100}, None)
+    assert text.endswith("word …")
+    assert len(text) <= 203
+
+
+def test_address_and_repository_are_used_when_given(folder: Path) -> None:
+    build(
+        folder,
+        html_baseurl="https://example.org/handbook/",
+        **{"html_theme_options.source_repository": "https://github.com/some/thing"},
+    )
+    soup = page(folder, "one/a.html")
+    canonical, edit = (
+        soup.select_one("link[rel=canonical]"),
+        soup.select_one("[rel=edit]"),
+    )
+    assert canonical is not None
+    assert edit is not None
+    assert canonical["href"] == "https://example.org/handbook/one/a.html"
+    assert edit["href"] == "https://github.com/some/thing/edit/main/docs/one/a.md"
+    sitemap = (folder / "html" / "sitemap.xml").read_text("utf-8")
+    assert "<loc>https://example.org/handbook/one/a.html</loc>" in sitemap
+
+
+def test_titles_are_escaped_and_other_sites_are_linked() -> None:
+    plan = [Group("A & B", (Entry("<x>", "https://example.org/?a&b", external=True),))]
+    text = render(plan, "one", {}).marked("one/a")
+    assert "A &amp; B" in text
+    assert 'href="https://example.org/?a&amp;b">&lt;x&gt;</a>' in text
+
+
+LONG = "x" * 31
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (f"<pre>{LONG}</pre>", 'role="region" aria-label="Code">'),
+        ("<pre>short</pre>", "<pre>short</pre>"),
+        (f"<pre>&lt;{LONG[:28]}&gt;</pre>", "<pre>&lt;"),
+        (
+            f'<a class="snippet-path" href="#">snippets/a/b.py</a><pre>{LONG}</pre>',
+            'aria-label="Program b.py"',
+        ),
+        (
+            '<div class="table-wrapper docutils container">',
+            'container" tabindex="0" role="region" aria-label="Table">',
+        ),
+        ('<p class="caption" role="heading">', '<p class="caption">'),
+        ('<aside class="sidebar">', '<aside role="note" class="sidebar">'),
+        (
+            '<aside class="footnote-list brackets">',
+            '<aside role="none" class="footnote-list brackets">',
+        ),
+        (
+            '<aside class="footnote brackets" role="doc-footnote">',
+            '<aside class="footnote brackets" role="doc-footnote">',
+        ),
+    ],
+)
+def test_a_body_is_mended(body: str, expected: str) -> None:
+    assert expected in mend(body)
+
+
+def test_regions_have_names_of_their_own() -> None:
+    twice = mend(f"<pre>{LONG}</pre><pre>{LONG}</pre>")
+    assert 'aria-label="Code"' in twice
+    assert 'aria-label="Code, 2"' in twice
