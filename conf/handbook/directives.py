@@ -7,6 +7,7 @@ made from files that `make record` and the tests wrote.
 from __future__ import annotations
 
 import hashlib
+import re
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -56,12 +57,15 @@ def _html(text: str) -> nodes.raw:
 
 
 def _text(sentence: str) -> list[nodes.Node]:
-    """Turn `code` in a plain sentence into code."""
+    """Turn `code` and calls() in a plain sentence into code."""
     pieces: list[nodes.Node] = []
-    for index, piece in enumerate(sentence.split("`")):
-        if piece:
-            pieces.append(nodes.literal(piece, piece) if index % 2 else nodes.Text(piece))
-    return pieces
+    last = 0
+    for match in re.finditer(r"`([^`]+)`|[a-z_.]+\(\)", sentence):
+        pieces.append(nodes.Text(sentence[last : match.start()]))
+        code = match[1] or match[0]
+        pieces.append(nodes.literal(code, code))
+        last = match.end()
+    return [*pieces, nodes.Text(sentence[last:])]
 
 
 class Directive(SphinxDirective):

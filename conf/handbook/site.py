@@ -424,6 +424,7 @@ def stylesheet() -> str:
         raise ValueError("furo.css has changed: look for the limit of the page's toc")
     base = base.replace("(max-width:82em)", "(max-width:74.99em)")
     own = _dark_twice((THEME / "site.css").read_text("utf-8"))
+    own += (THEME / "timeline.css").read_text("utf-8")
     merged = f"{base}\n{furo.get_pygments_stylesheet()}\n{own}"
     merged = re.sub(r"/\*(?!!).*?\*/", "", merged, flags=re.DOTALL)
     return re.sub(r"\n\s*", "\n", merged)

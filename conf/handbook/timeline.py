@@ -601,7 +601,7 @@ def _states(moment: Moment, geometry: _Geometry, y: float) -> Iterable[str]:
         for text, kind in pills:
             width = KERNEL / 2 - 3
             top = heights[half]
-            if kind != "plain":
+            if kind not in ("plain", "gone"):
                 yield (
                     f'<rect class="tl-{kind}" x="{x - width / 2:g}" y="{top:g}" '
                     f'width="{width:g}" height="{PILL - 2}" rx="3"/>'

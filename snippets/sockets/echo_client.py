@@ -32,9 +32,7 @@ def receive_exactly(connection: socket.socket, size: int) -> bytes:
     while len(received) < size:
         data = connection.recv(size - len(received))
         if not data:
-            raise ConnectionError(
-                f"the server closed {size - len(received)} bytes early"
-            )
+            raise ConnectionError(f"closed after {len(received)} of {size} bytes")
         received += data
     return bytes(received)
 

@@ -290,9 +290,10 @@ def test_each_connection_gets_its_own_bytes(dial: Callable[[], Ends]) -> None:
 def test_a_port_is_a_number_and_opens_nothing(
     sockets: ExitStack, listener: socket.socket, ends: Ends
 ) -> None:
-    """A port opens nothing: programs create sockets, and a port is only a number there.
+    """A port opens nothing: it is a number in the address of a socket.
 
-    A socket can exist without one, and outlive the one that listened there.
+    Programs create sockets; one can exist without a port, and one can outlive the
+    socket that listened there.
     """
     without_port = sockets.enter_context(socket.socket())
     assert without_port.getsockname()[1] == 0

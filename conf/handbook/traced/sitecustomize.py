@@ -52,6 +52,7 @@ PREVIEW = 40
 PASSING = {"SYN_SENT", "SYN_RECV", "NEW_SYN_RECV", "FIN_WAIT1", "LAST_ACK", "CLOSING"}
 SETTLE = 0.3  # seconds to wait for that; a delayed ACK takes 0.2 at most
 SETTLE_PAUSE = 0.0005  # seconds
+TORN_TRIES = 5  # readings until two are equal, where others go on meanwhile
 
 
 class Recorder:
@@ -218,8 +219,9 @@ class Recorder:
         """Read the kernel's rows for this program's ports, once they are settled.
 
         None where they are what they were, or where this system has no
-        /proc/net/tcp. With other threads or processes about, one reading is
-        taken as it is: the recording says so by having several lanes.
+        /proc/net/tcp. With other threads or processes about, nothing settles:
+        then it is enough that two readings in a row are equal, so that no row
+        is from before a change and another from after it.
         """
         if not self.ports or not _tables():
             return None
@@ -232,6 +234,12 @@ class Recorder:
                 again = _kernel_rows(self.ports)
                 passing = any(row["state"] in PASSING for row in again)
                 equal = equal + 1 if again == rows and not passing else 0
+                rows = again
+        else:
+            for _ in range(TORN_TRIES):
+                again = _kernel_rows(self.ports)
+                if again == rows:
+                    break
                 rows = again
         if rows == self.last_kernel:
             return None
