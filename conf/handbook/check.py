@@ -182,6 +182,24 @@ def _bound_port(node: ast.AST) -> int:
     return 0
 
 
+def stale(root: Path, snippet: Snippet, difference: str) -> Problem:
+    """Say that a program no longer does what the pages show of it."""
+    shown_at = [
+        _at(root, block)
+        for page in pages.read_all(root)
+        for block in page.named("recorded", "timeline")
+        if block.argument == snippet.id
+    ]
+    where = " and ".join(shown_at) or "its recording"
+    return Problem(
+        snippet.where,
+        f"the program no longer does what {where} shows (- recorded, + now):\n"
+        + difference,
+        f"if the new run is right: make record S={snippet.id}, and read the prose "
+        "around it again",
+    )
+
+
 # Pages
 
 

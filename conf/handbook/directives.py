@@ -522,7 +522,7 @@ class Ledger(Directive):
                 f"no test of the part {self.arguments[0]} claims anything",
                 "name a folder of tests/",
             )
-        self.depend(*{made.path for made in known}, self.root / claims.RESULTS)
+        self.depend(*{made.path for made in known})
         found = claims.results(self.root)
         shown = where_shown(self.root)
         return [
@@ -587,9 +587,7 @@ class LedgerSummary(Directive):
     def build(self) -> list[Node]:
         """Make the table of totals."""
         known = all_claims(self.root)
-        self.depend(
-            *{made.path for made in known.values()}, self.root / claims.RESULTS
-        )
+        self.depend(*{made.path for made in known.values()})
         found = claims.results(self.root)
         shown = where_shown(self.root)
         heads = ("Part", "Claims", "Passed", "Failed", "Not run", "Cited", "Put right")

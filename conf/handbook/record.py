@@ -185,10 +185,10 @@ def run(
                     raise _hung(snippet, path, timeout)
                 programs = {"": program}
             left = [name for name, program in programs.items() if program.left_behind()]
-        for name, program in programs.items():
-            _judge(snippet, name, program, name in left)
         events = [json.loads(line) for line in path.read_text().splitlines()]
     _judge_leaks(snippet, events)
+    for name, program in programs.items():
+        _judge(snippet, name, program, left=name in left)
     roles = {program.process.pid: name for name, program in programs.items()}
     transcripts = {name: program.text() for name, program in programs.items()}
     return _assemble(snippet, transcripts, events, roles)
@@ -226,10 +226,31 @@ def _run_pair(
         elif not program.wait(deadline):
             raise _hung(snippet, events, TIMEOUT)
     first = programs[snippet.roles[0].name]
+    _wait_until_idle(first.process.pid, events, deadline)
     first.process.send_signal(signal.SIGINT)
     if not first.wait(deadline):
         raise _hung(snippet, events, TIMEOUT)
     return programs
+
+
+def _wait_until_idle(pid: int, events: Path, deadline: float) -> None:
+    """Wait until a server has closed every connection that it accepted.
+
+    Ctrl-C would otherwise meet it now in the middle of a client, now after it.
+    """
+    while time.monotonic() < deadline:
+        open_now = set()
+        for line in events.read_text().splitlines():
+            event = json.loads(line)
+            if event["event"] != "call" or event["pid"] != pid:
+                continue
+            if event["call"] == "accept" and "result" in event:
+                open_now.add(event["result"]["socket"])
+            elif event["call"] == "close":
+                open_now.discard(event["socket"])
+        if not open_now:
+            return
+        time.sleep(0.01)  # waits: the events come in a file, which cannot be waited on
 
 
 def _hung(snippet: Snippet, events: Path, timeout: float) -> Problem:
@@ -259,7 +280,7 @@ def _source(snippet: Snippet, event: Event) -> str:
     return place(snippet.root, path, event["line"])
 
 
-def _judge(snippet: Snippet, role: str, program: _Program, left: bool) -> None:  # noqa: FBT001
+def _judge(snippet: Snippet, role: str, program: _Program, *, left: bool) -> None:
     who = f"the {role}" if role else "the program"
     errors = program.text("stderr").strip()
     status = program.process.returncode
@@ -374,7 +395,9 @@ def _assemble(
 
 
 def _one_wait(calls: list[Event]) -> list[Event]:
-    """Join a wait that timed out and was begun again at once into one wait.
+    """Keep of a pair's waits what every run has.
+
+    A wait that timed out and was begun again at once is one wait.
 
     A server that looks up from accept() every second does so as often as the
     clock has it, which no two runs share.
@@ -394,7 +417,12 @@ def _one_wait(calls: list[Event]) -> list[Event]:
             continue
         kept.append(event)
         last[_lane_key(event)] = event
-    return kept
+    # Ctrl-C may come during the last wait or just before it.
+    return [
+        event
+        for event in kept
+        if event.get("error", {}).get("type") != "KeyboardInterrupt"
+    ]
 
 
 def _lane_key(event: Event) -> tuple[int, str]:

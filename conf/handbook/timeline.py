@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from handbook.record import Event, Recording
 
 # Every length is in user units; a phone shows one unit as about one pixel.
-LANE = 104
+LANE = 110
 BAR = 8
 GAP = 5
 KERNEL = 134
@@ -47,6 +47,7 @@ SENDS = ("send", "sendall", "sendmsg", "sendto")
 RECEIVES = ("recv", "recv_into", "recvfrom", "recvmsg")
 UNDRAWN = ("setsockopt",)
 WIDTH_OF_CHARACTER = 6.6
+HEAD_CHARACTER = 7.2
 
 
 @dataclass
@@ -462,10 +463,18 @@ class _Geometry:
             x = self.bar(lane)
             anchor = "end" if side == "left" else "start"
             at = x + BAR if side == "left" else x
+            first, _, rest = name.partition(" ")
+            if len(name) * HEAD_CHARACTER <= LANE - BAR:
+                first, rest = name, ""
             yield (
                 f'<text class="tl-head" x="{at:g}" y="14" text-anchor="{anchor}">'
-                f"{escape(name)}</text>"
+                f"{escape(first)}</text>"
             )
+            if rest:
+                yield (
+                    f'<text class="tl-sub" x="{at:g}" y="26" text-anchor="{anchor}">'
+                    f"{escape(_short(rest, 16))}</text>"
+                )
             yield (
                 f'<line class="tl-lane" x1="{x + BAR / 2:g}" y1="{TOP - 8}" '
                 f'x2="{x + BAR / 2:g}" y2="{height:g}"/>'

@@ -9,6 +9,7 @@ import contextlib
 import os
 import queue
 import re
+import runpy
 import select
 import signal
 import socket
@@ -185,6 +186,14 @@ def test_a_long_message_does_not_hang() -> None:
         assert out.replace("\n", "") == text.decode()
 
 
+def test_the_function_to_copy_takes_a_message_of_any_length() -> None:
+    client = runpy.run_path(CLIENT[-1])
+    message = os.urandom(1_000_000) * 40
+    with running() as server, server.connect() as connection:
+        # 40 MB are more than all buffers: to send them first would hang.
+        assert client["echo"](connection, message) == message
+
+
 def test_half_a_message_is_echoed_as_it_is() -> None:
     with running("--timeout", "0.5") as server, server.connect() as client:
         for letter in (b"h", b"e", b"l"):
@@ -232,6 +241,27 @@ def test_a_client_that_never_reads_costs_little_memory_and_is_cut_off() -> None:
             assert server.status("VmHWM") - before < 8_000  # kB
             server.wait_for("^left: .* too slow: waited 2 seconds")
         assert_serves(server)
+
+
+def test_the_class_to_copy_loses_nothing_when_the_kernel_takes_parts() -> None:
+    echo_server = runpy.run_path(SERVER[-1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # Accepted sockets inherit the small buffer: send() would take only a part.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        server = echo_server["EchoServer"](listener, max_clients=1, timeout=10)
+        thread = threading.Thread(target=server.run, name="server")
+        thread.start()
+        try:
+            address = listener.getsockname()
+            with socket.create_connection(address, timeout=10) as late:
+                sent = send_until_stuck(late, 100_000_000)
+                assert 0 < sent < 100_000_000
+                late.settimeout(10)
+                assert receive(late, sent) == bytes(sent)
+        finally:
+            server.stop("the test is over")
+            thread.join(10)
+            server.close()
 
 
 @linux

@@ -1,0 +1,187 @@
+"""What the directives put on a page, and which pages an edit rewrites."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+from handbook import record, snippet
+
+
+def build(repository: Path) -> Path:
+    """Build the copy's site; incremental from the second time on."""
+    out = repository / "out"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "sphinx", "-n", "-W", "--keep-going", "-q"),
+            *("-c", "conf", "-d", str(repository / "doctrees"), "docs", str(out)),
+        ],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(repository / "conf")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+def rewritten(repository: Path) -> set[str]:
+    """Build again and say which pages were written."""
+    out = repository / "out"
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.html")}
+    build(repository)
+    return {
+        path.relative_to(out).as_posix()
+        for path in out.rglob("*.html")
+        if path.stat().st_mtime_ns != before.get(path)
+    }
+
+
+def page(out: Path, name: str) -> BeautifulSoup:
+    return BeautifulSoup((out / f"{name}.html").read_text(), "html.parser")
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.fixture
+def marked(repository: Path) -> Path:
+    """Put a region into a program and show it."""
+    program = repository / "snippets/listening/demux.py"
+    change(
+        program,
+        '        bob.sendall(b"bob was here")\n        alice.sendall(b"alice was here")\n',
+        '        # [write]\n        bob.sendall(b"bob was here")\n'
+        '        alice.sendall(b"alice was here")\n        # [/write]\n',
+    )
+    change(
+        repository / "docs/listening/two-kinds-of-socket.md",
+        "listening/demux.py\n```",
+        "listening/demux.py\n:region: write\n```",
+    )
+    return repository
+
+
+def test_an_excerpt_shows_its_lines_and_gives_the_whole_program(marked: Path) -> None:
+    out = build(marked)
+    soup = page(out, "listening/two-kinds-of-socket")
+    (box,) = soup.select("#snippet-listening-demux")
+    excerpt = box.select_one(":scope > .highlight-python pre")
+    whole = box.select_one(".copy-source pre")
+    assert excerpt is not None
+    assert whole is not None
+    assert excerpt.get_text() == (
+        'bob.sendall(b"bob was here")\nalice.sendall(b"alice was here")\n'
+    )
+    clean = (snippet.ROOT / "snippets/listening/demux.py").read_text()
+    assert whole.get_text() == clean
+    assert (out / "snippets/listening/demux.py").read_text() == clean
+    assert "# [" not in soup.get_text()
+
+
+def test_timeline_links_lead_to_the_lines_that_made_the_calls(repository: Path) -> None:
+    soup = page(build(repository), "sockets/a-conversation")
+    for step in soup.select("figure.timeline svg a"):
+        line = soup.select_one(str(step["href"]))
+        assert line is not None, step["href"]
+        call = re.search(r"(?:calls|'s) (\w+)\(\)", str(step["aria-label"]))
+        assert call is not None
+        assert call[1] in line.get_text()
+
+
+def test_what_varies_is_marked_and_only_that(repository: Path) -> None:
+    soup = page(build(repository), "listening/two-kinds-of-socket")
+    made = record.load(snippet.by_id("listening/close_listener", repository))
+    box = next(
+        box for box in soup.select(".recorded") if "still there?" in box.get_text()
+    )
+    assert box.select_one("pre").get_text() == made.transcripts[""]  # type: ignore[union-attr]
+    marked = {mark.get_text() for mark in box.select(".varies")}
+    assert marked == {str(port) for port in made.ports} & marked
+    assert marked
+    assert not page(repository / "out", "sockets/a-conversation").select(
+        ".varies:empty"
+    )
+
+
+def test_every_link_of_a_claim_leads_to_its_entry(repository: Path) -> None:
+    out = build(repository)
+    found = 0
+    for path in out.rglob("*.html"):
+        soup = BeautifulSoup(path.read_text(), "html.parser")
+        for tick in soup.select("a.claim-tick"):
+            target, _, anchor = str(tick["href"]).partition("#")
+            ledger = BeautifulSoup((path.parent / target).read_text(), "html.parser")
+            assert ledger.find(id=anchor) is not None, (path, tick["href"])
+            found += 1
+    assert found > 20
+
+
+def test_the_ledger_is_never_green_by_default(repository: Path) -> None:
+    out = build(repository)
+    outcomes = page(out, "reference/claims/listening").select(".outcome")
+    assert outcomes
+    assert {o.get_text() for o in outcomes} == {"not run for this build"}
+    results = repository / "build"
+    results.mkdir()
+    from handbook import claims  # noqa: PLC0415
+
+    made = claims.collect(repository)["ready-after-bind"]
+    claims.save_results(
+        {
+            made.id: {
+                "outcome": "failed",
+                "python": "3.11.0",
+                "kernel": "Linux 6",
+                "date": "2026-01-01",
+                "code": made.fingerprint,
+            }
+        },
+        repository,
+    )
+    assert rewritten(repository) >= {"reference/claims/listening.html"}
+    soup = page(out, "reference/claims/listening")
+    (entry,) = soup.select("#claim-ready-after-bind .outcome")
+    assert entry.get_text() == "failed on Python 3.11.0, Linux 6, 2026-01-01"
+
+
+def test_an_edit_rewrites_the_pages_concerned_and_no_other(repository: Path) -> None:
+    build(repository)
+    assert rewritten(repository) == set()
+    change(
+        repository / "snippets/listening/demux.py", "one port,", "one single port,"
+    )
+    assert rewritten(repository) == {
+        "listening/two-kinds-of-socket.html",
+        "listening/index.html",
+    }
+    recorded = repository / "snippets/sockets/recorded/who_calls_accept.txt"
+    change(recorded, "accept()", "accept( )")
+    assert rewritten(repository) == {
+        "sockets/a-conversation.html",
+        "sockets/index.html",
+    }
+    build(repository)
+    change(repository / "conf/handbook/timeline.py", '"no fd yet"', '"no descriptor"')
+    assert "listening/before-accept.html" in rewritten(repository)
+
+
+def test_a_fragment_says_why_and_is_shown_as_code(repository: Path) -> None:
+    change(
+        repository / "docs/about/how-to-read.md",
+        "## Timelines",
+        "```{code-block} python\n:fragment: no such module exists\n\nimport tea\n```\n\n"
+        "## Timelines",
+    )
+    assert "import tea" in page(build(repository), "about/how-to-read").get_text()

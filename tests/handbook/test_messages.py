@@ -1,0 +1,242 @@
+"""Break it on purpose, and read the message: where, what, and how to mend it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handbook import check, record, snippet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHAPTER = "docs/listening/before-accept.md"
+
+
+def change(path: Path, old: str, new: str) -> None:
+    """Replace a text that must be there, once."""
+    text = path.read_text()
+    assert old in text, f"{old!r} is not in {path}"
+    path.write_text(text.replace(old, new, 1))
+
+
+def line_of(path: Path, words: str) -> int:
+    """Give the line on which words first stand."""
+    lines = path.read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if words in line)
+
+
+def told(repository: Path) -> str:
+    return "\n".join(map(str, check.problems(repository)))
+
+
+def test_the_repository_has_no_problem(repository: Path) -> None:
+    assert told(repository) == ""
+
+
+# Each case: the file, what is replaced by what, and what the message must say.
+BROKEN = {
+    "an include that is not there": (
+        (CHAPTER, "listening/listen_returns.py", "listening/listen_return.py"),
+        [CHAPTER + ":{}: ../../snippets/listening/listen_return.py is not there"],
+    ),
+    "lines that drift": (
+        (CHAPTER, "stopped_server.py\n:pyobject: main", "stopped_server.py\n:lines: 3-9"),
+        [":lines: counts lines, and lines drift", "use :pyobject:, or :region:"],
+    ),
+    "a function that is gone": (
+        (CHAPTER, ":pyobject: main", ":pyobject: mian"),
+        ["snippets/listening/connect_no_accept.py: no function or class mian"],
+    ),
+    "a region that is gone": (
+        (CHAPTER, ":pyobject: main", ":region: dial"),
+        ["no region [dial]; the file has: none", "'# [dial]' and '# [/dial]'"],
+    ),
+    "an output typed by hand": (
+        (CHAPTER, "```{recorded} listening/no_listen\n```", "```text\nrefused\n```"),
+        [
+            "code in the page itself (text): no test runs it",
+            "snippets/listening/no_listen.py: no page shows the recorded output",
+        ],
+    ),
+    "fenced Python": (
+        (CHAPTER, "## Often said", "```python\nimport socket\n```\n\n## Often said"),
+        ["code in the page itself (python)", "use {code-block} with ':fragment: why'"],
+    ),
+    "a claim that no test makes": (
+        (CHAPTER, "{claim}`listen-makes-passive-socket`", "{claim}`listen-makes-tea`"),
+        [CHAPTER + ":{}: no test claims listen-makes-tea; near: listen-"],
+    ),
+    "a claim renamed in its test": (
+        (
+            "tests/listening/test_before_accept.py",
+            '"ready-after-bind"',
+            '"ready-after-binding"',
+        ),
+        ["no test claims ready-after-bind; near:", CHAPTER],
+    ),
+    "a title too long for the sidebar": (
+        (CHAPTER, "short: Before accept()", "short: Before accept() is called at all"),
+        [CHAPTER + ":1: the chapter lacks 'short:' in its front matter, at most 28"],
+    ),
+    "no wrong belief": (
+        (CHAPTER, "## Often said\n", "## Beliefs\n"),
+        ["the chapter lacks a section '## Often said'", "CONTRIBUTING.md"],
+    ),
+    "an output without what to notice": (
+        (
+            CHAPTER,
+            "```{recorded} listening/no_listen\n```\n\n```{notice}",
+            "```{recorded} listening/no_listen\n```\n\n```{platforms}",
+        ),
+        [CHAPTER + ":{}: an output without 'What to notice' under it"],
+    ),
+    "a long opening": (
+        (CHAPTER, "Because your server", "Because " + "really " * 60 + "your server"),
+        ["the opening takes", "answer the title's question first"],
+    ),
+    "a program that no page shows": (
+        (
+            CHAPTER,
+            "```{literalinclude} ../../snippets/listening/listener_dies.py\n```",
+            "",
+        ),
+        ["snippets/listening/listener_dies.py: no page shows this program"],
+    ),
+    "a timeline without its program": (
+        (CHAPTER, "```{timeline} listening/connect_no_accept", "```{timeline} a/b"),
+        ["the timeline links to lines of a/b, which this page does not show"],
+    ),
+    "a sleep": (
+        (
+            "snippets/listening/demux.py",
+            "import socket\n",
+            "import socket\nimport time\n\ntime.sleep(1)\n",
+        ),
+        ["snippets/listening/demux.py:10: a sleep where an event", "# waits: why"],
+    ),
+    "a port taken for granted": (
+        ("snippets/listening/demux.py", '("127.0.0.1", 0)', '("127.0.0.1", 8080)'),
+        ["binds port 8080, which may be taken", "bind port 0"],
+    ),
+    "a program without its docstring": (
+        ("snippets/listening/demux.py", '"""', "#"),
+        ["snippets/listening/demux.py:"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_broken_is_named_with_its_mend(repository: Path, name: str) -> None:
+    (where, old, new), says = BROKEN[name]
+    change(repository / where, old, new)
+    message = told(repository)
+    for words in says:
+        before, brace, after = words.partition("{}")
+        if brace:
+            assert before in message
+            assert after in message
+        else:
+            assert words in message
+    assert "To mend it: " in message
+
+
+def test_a_recording_left_over_and_one_missing(repository: Path) -> None:
+    recorded = repository / "snippets/listening/recorded"
+    (recorded / "demux.txt").rename(recorded / "demos.txt")
+    message = told(repository)
+    assert "recorded/demos.txt: a recording without its program" in message
+    assert "make record S=listening/demux" in message
+
+
+def test_a_program_named_like_a_module(repository: Path) -> None:
+    folder = repository / "snippets/listening"
+    (folder / "queue.py").write_text('"""Hides a module."""\n')
+    assert "hides Python's module queue" in told(repository)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="recordings are of Linux")
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            '"server: recv() ->", connection.recv(1024))\n        connection',
+            '"server: read() ->", connection.recv(1024))\n        connection',
+            ["  -server: recv() -> b'still there?'", "  +server: read() -> b'still"],
+        ),
+        (
+            'client.sendall(b"still there?")',
+            'client.send(b"still there?")',
+            ["  -line 19: sendall([", "  +line 19: send(["],
+        ),
+    ],
+)
+def test_a_changed_output_or_call_names_page_difference_and_command(
+    repository: Path, old: str, new: str, says: list[str]
+) -> None:
+    change(repository / "snippets/listening/close_listener.py", old, new)
+    program = snippet.by_id("listening/close_listener", repository)
+    difference = record.diff(record.load(program), record.run(program), program)
+    message = str(check.stale(repository, program, difference))
+    page = repository / "docs/listening/two-kinds-of-socket.md"
+    line = line_of(page, "```{recorded} listening/close_listener")
+    assert f"docs/listening/two-kinds-of-socket.md:{line}" in message
+    assert "make record S=listening/close_listener" in message
+    for words in says:
+        assert words in message
+
+
+def run(repository: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=repository,
+        env={
+            **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST")},
+            "PYTHONPATH": str(repository / "conf"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode != 0
+    return done.stdout + done.stderr
+
+
+def test_a_claim_that_no_longer_holds_goes_red(repository: Path) -> None:
+    path = repository / "tests/listening/test_before_accept.py"
+    bound = "    server = bound_socket(sockets)\n    with pytest.raises(ConnectionRefused"
+    change(path, bound, bound.replace("\n", "\n    server.listen()\n", 1))
+    said = run(
+        repository, "pytest", "-q", "-p", "no:cacheprovider", "-k", "takes_no_connections"
+    )
+    assert "Failed: DID NOT RAISE" in said
+    assert "test_before_accept.py::test_a_bound_socket_takes_no_connections" in said
+
+
+def test_the_build_names_the_line_of_a_broken_include(repository: Path) -> None:
+    page = repository / CHAPTER
+    change(page, "listening/listen_returns.py", "listening/listen_return.py")
+    line = line_of(page, "listen_return.py")
+    said = run(
+        repository, "sphinx", "-n", "-W", "--keep-going", "-q", "-c", "conf", "docs", "out"
+    )
+    assert f"before-accept.md:{line}: " in said
+    assert "is no program of snippets/" in said
+    assert "To mend it: name a file there" in said
+
+
+def test_the_build_names_an_unknown_claim_and_a_missing_recording(
+    repository: Path,
+) -> None:
+    change(repository / CHAPTER, "```{claim} not-connected", "```{claim} nt-connected")
+    (repository / "snippets/listening/recorded/listen_returns.txt").unlink()
+    said = run(
+        repository, "sphinx", "-n", "-W", "--keep-going", "-q", "-c", "conf", "docs", "out"
+    )
+    assert "no test claims nt-connected-during-listen" in said
+    assert "make record S=listening/listen_returns" in said

@@ -1,0 +1,363 @@
+"""Recording: what is seen, what is refused, and what counts as the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handbook import record
+from handbook.problem import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from handbook.snippet import Snippet
+
+    Write = Callable[..., Snippet]
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="recordings are made on Linux"
+)
+
+TALK = '''
+    """Both ends of one connection."""
+
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        with socket.create_connection(listener.getsockname(), timeout=5) as client:
+            client.sendall(b"hello")
+            conn, peer = listener.accept()
+            with conn:
+                print("peer", peer, "local", client.getsockname())
+                print(conn.recv(16))
+'''
+
+
+def calls(made: record.Recording, lane: str | None = None) -> list[str]:
+    return [e["call"] for e in made.events if lane in (None, e["lane"])]
+
+
+def test_each_call_is_seen_with_its_line_and_result(program: Write) -> None:
+    made = record.run(program(TALK))
+    assert calls(made) == [
+        *("socket", "setsockopt", "bind", "listen", "socket", "connect"),
+        *("sendall", "accept", "recv", "close", "close", "close"),
+    ]
+    accept = next(e for e in made.events if e["call"] == "accept")
+    assert accept["line"] == 9
+    assert accept["result"]["peer"][1] in made.ports
+    received = next(e for e in made.events if e["call"] == "recv")
+    assert received["result"] == {"bytes": 5, "starts": "b'hello'"}
+    assert made.lanes == ("program",)
+
+
+def test_the_kernel_is_read_after_each_call(program: Write) -> None:
+    made = record.run(program(TALK))
+    sent = next(e for e in made.events if e["call"] == "sendall")
+    waiting = [row for row in sent["kernel"] if row["unread"] == 5]
+    assert len(waiting) == 1
+    assert waiting[0]["state"] == "ESTABLISHED"
+    assert waiting[0]["owned"] is False
+    listener = next(row for row in sent["kernel"] if row["state"] == "LISTEN")
+    assert listener["unread"] == 1
+
+
+def test_the_tracer_takes_no_low_descriptor(program: Write) -> None:
+    made = record.run(program(TALK))
+    assert [e["fd"] for e in made.events if e["call"] == "socket"] == [3, 4]
+
+
+def test_two_runs_mean_the_same(program: Write) -> None:
+    read = program(TALK)
+    first, second = record.run(read), record.run(read)
+    assert first.transcripts != second.transcripts or first.ports == second.ports
+    assert record.diff(first, second, read) == ""
+
+
+def test_an_equal_recording_is_left_untouched(program: Write) -> None:
+    read = program(TALK)
+    written = record.save(read, record.run(read))
+    assert [path.name for path in written] == ["example.txt", "example.json"]
+    before = [path.read_bytes() for path in written]
+    assert record.save(read, record.run(read)) == []
+    assert [path.read_bytes() for path in written] == before
+    assert record.load(read).transcripts == {"": written[0].read_text()}
+
+
+def test_identity_is_kept_by_the_map(program: Write) -> None:
+    """The client's local port is the server's peer port; another one is not equal."""
+    read = program(TALK)
+    made = record.run(read)
+    text = made.transcripts[""]
+    peer = text.split("'127.0.0.1', ")[1].split(")")[0]
+    other = next(port for port in made.ports if str(port) != peer)
+    wrong = text.replace(f"peer ('127.0.0.1', {peer})", f"peer ('127.0.0.1', {other})")
+    assert wrong != text
+    changed = dataclasses.replace(made, transcripts={"": wrong})
+    assert "output" in record.diff(made, changed, read)
+
+
+def test_a_number_that_is_no_port_is_not_mapped(program: Write) -> None:
+    read = program(TALK)
+    made = record.run(read)
+    free = next(n for n in range(40000, 41000) if n not in made.ports)
+    one = dataclasses.replace(made, transcripts={"": f"{free} bytes\n"})
+    two = dataclasses.replace(made, transcripts={"": f"{free + 1} bytes\n"})
+    assert record.diff(one, two, read)
+
+
+def test_a_changed_call_is_a_difference_with_its_line(program: Write) -> None:
+    made = record.run(program(TALK))
+    changed = program(TALK.replace("conn.recv(16)", "conn.recv(32)"))
+    difference = record.diff(made, record.run(changed), changed)
+    assert "-line 12: recv([16])" in difference
+    assert "+line 12: recv([32])" in difference
+
+
+def test_what_varies_undeclared_is_refused_and_declared_is_not(program: Write) -> None:
+    varying = '''
+        """Prints what differs.{declared}"""
+
+        import os
+
+        print("key", os.urandom(8).hex(), "made")
+    '''
+    with pytest.raises(Problem, match="two runs differ") as caught:
+        record.record(program(varying.format(declared="")))
+    assert "+key " in str(caught.value)
+    declared = program(varying.format(declared="\n\n        Varies: key {hex} made\n        "))
+    made = record.record(declared)
+    (mark,) = record.marks(made.transcripts[""], made, declared.varies)
+    assert mark.name == "<hex>"
+    assert made.transcripts[""][mark.start : mark.end] in made.transcripts[""].split()
+
+
+def test_threads_are_lanes_with_their_names(program: Write) -> None:
+    made = record.run(
+        program('''
+            """Two threads."""
+
+            import socket
+            import threading
+
+            here, there = socket.socketpair()
+            reading = threading.Thread(target=lambda: there.recv(9), name="reader")
+            with here, there:
+                reading.start()
+                here.sendall(b"x")
+                reading.join()
+        ''')
+    )
+    assert set(made.lanes) == {"program", "reader"}
+    assert calls(made, "reader") == ["recv"]
+
+
+def test_forked_and_started_children_are_lanes(program: Write) -> None:
+    made = record.run(
+        program('''
+            """Two kinds of child."""
+
+            import os
+            import socket
+            import subprocess
+            import sys
+
+            if len(sys.argv) > 1:
+                with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5):
+                    sys.exit()
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                port = listener.getsockname()[1]
+                child = os.fork()
+                if child == 0:
+                    socket.create_connection(("127.0.0.1", port), 5).close()
+                    os._exit(0)
+                listener.settimeout(5)
+                listener.accept()[0].close()
+                os.waitpid(child, 0)
+                again = subprocess.Popen([sys.executable, __file__, str(port)])
+                listener.accept()[0].close()
+                again.wait(5)
+        ''')
+    )
+    assert sorted(made.lanes) == ["client", "client 2", "server"]
+    assert calls(made, "client") == ["socket", "connect", "close"]
+
+
+def test_a_wait_is_seen_and_what_ended_it(program: Write) -> None:
+    made = record.run(
+        program('''
+            """A time-out."""
+
+            import socket
+
+            here, there = socket.socketpair()
+            with here, there:
+                here.settimeout(0.05)
+                try:
+                    here.recv(1)
+                except TimeoutError:
+                    print("timed out")
+        ''')
+    )
+    waited = next(e for e in made.events if e["call"] == "recv")
+    assert waited["blocked"] is True
+    assert waited["error"]["type"] == "TimeoutError"
+
+
+FAULTS = {
+    "hangs": (
+        '''
+        """Never ends."""
+
+        import socket
+
+        here, there = socket.socketpair()
+        here.recv(1)
+        ''',
+        [
+            "still running after 2 s",
+            "waiting in recv() at snippets/demo/example.py:6 in MainThread",
+            "bound every blocking call with a time-out",
+        ],
+    ),
+    "exits": (
+        '''
+        """Fails."""
+
+        raise SystemExit("no good")
+        ''',
+        ["ended with status 1: no good", "python snippets/demo/example.py"],
+    ),
+    "warns": (
+        '''
+        """Warns."""
+
+        import warnings
+
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+        ''',
+        ["the program warned:", "DeprecationWarning: old"],
+    ),
+    "leaks": (
+        '''
+        """Leaves a socket open until the interpreter ends."""
+
+        import socket
+
+        kept = socket.socket()
+        ''',
+        ["example.py:5: the socket made here is never closed", "with statement"],
+    ),
+    "drops": (
+        '''
+        """Drops an open socket."""
+
+        import socket
+
+        socket.socket()
+        ''',
+        ["the program warned:", "ResourceWarning: unclosed"],
+    ),
+    "abandons": (
+        '''
+        """Leaves a child behind."""
+
+        import subprocess
+        import sys
+
+        subprocess.Popen(
+            [sys.executable, "-c", "import signal; signal.pause()"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ).returncode = 0
+        ''',
+        ["left a child process running (it was ended)", "wait for every child"],
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_program_that_misbehaves_is_refused(program: Write, fault: str) -> None:
+    source, says = FAULTS[fault]
+    with pytest.raises(Problem) as caught:
+        record.run(program(source), timeout=2 if fault == "hangs" else 20)
+    for words in says:
+        assert words in str(caught.value)
+
+
+def test_a_pair_is_run_together_and_has_a_transcript_each(program: Write) -> None:
+    program(
+        '''
+        """The other end."""
+
+        import socket
+        import sys
+
+        with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5) as client:
+            print("got", client.recv(16))
+        ''',
+        "demo/greet_client",
+    )
+    server = program(
+        '''
+        """Greets.
+
+        Pair: server = greet_server.py
+        Pair: client = greet_client.py {port}
+        Port: on port {port}
+        """
+
+        import socket
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(5)
+            print("on port", listener.getsockname()[1], flush=True)
+            try:
+                while True:
+                    with listener.accept()[0] as conn:
+                        conn.sendall(b"welcome")
+            except KeyboardInterrupt:
+                print("stopped")
+        ''',
+        "demo/greet_server",
+    )
+    made = record.record(server, times=2)
+    assert made.transcripts["client"] == "got b'welcome'\n"
+    assert made.transcripts["server"].endswith("stopped\n")
+    assert set(made.lanes) == {"server", "client"}
+    names = {path.name for path in record.save(server, made)}
+    assert names == {"greet.server.txt", "greet.client.txt", "greet.json"}
+
+
+def test_a_pair_that_never_says_its_port_is_told_what_it_said(program: Write) -> None:
+    silent = program('''
+        """Says nothing of a port.
+
+        Pair: server = example.py
+        Port: on port {port}
+        """
+
+        print("hello")
+    ''')
+    with pytest.raises(Problem, match="never printed 'on port {port}'; it printed: he"):
+        record.run(silent)
+
+
+def test_without_a_recording_the_command_is_named(program: Write) -> None:
+    with pytest.raises(Problem, match="make record S=demo/example"):
+        record.load(program(TALK))
+
+
+def test_a_recording_of_another_format_is_refused(program: Write) -> None:
+    read = program(TALK)
+    record.save(read, record.run(read))
+    path = record.paths(read)["events"]
+    data = json.loads(path.read_text()) | {"format": 0}
+    path.write_text(json.dumps(data))
+    with pytest.raises(Problem, match="format 0"):
+        record.load(read)

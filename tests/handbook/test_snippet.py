@@ -1,0 +1,133 @@
+"""Reading programs: docstring fields, regions, and what the markers must not do."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handbook import snippet
+from handbook.problem import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Write = Callable[..., snippet.Snippet]
+
+MARKED = '''
+    """Shows regions.
+
+    Needs: Linux, ss
+    Varies: took {int} bytes
+    """
+
+    # [outer]
+    import socket
+
+    # [inner]
+    def talk() -> None:
+        # [inmost]
+        socket.socket().close()
+        # [/inmost]
+    # [/inner]
+
+    talk()
+    # [/outer]
+'''
+
+
+def test_fields_of_the_docstring_are_read(program: Write) -> None:
+    read = program(MARKED)
+    assert read.summary == "Shows regions."
+    assert read.needs == ("Linux", "ss")
+    assert read.varies[0].pattern.search("took 3932160 bytes")
+    assert not read.varies[0].pattern.search("took many bytes")
+
+
+def test_no_reader_sees_a_marker(program: Write) -> None:
+    assert "# [" not in program(MARKED).clean
+
+
+def test_regions_may_nest_and_a_prefix_is_not_the_name(program: Write) -> None:
+    read = program(MARKED)
+    lines = read.clean.splitlines()
+
+    def text(name: str) -> list[str]:
+        first, last = read.region(name)
+        return [line.strip() for line in lines[first - 1 : last] if line.strip()]
+
+    assert text("inmost") == ["socket.socket().close()"]
+    assert text("inner") == ["def talk() -> None:", "socket.socket().close()"]
+    assert text("outer")[0] == "import socket"
+    with pytest.raises(Problem, match=r"no region \[in\]; the file has: outer, inner"):
+        read.region("in")
+
+
+def test_a_function_is_found_below_markers(program: Write) -> None:
+    read = program(MARKED)
+    first, last = read.pyobject("talk")
+    assert read.clean.splitlines()[first - 1].startswith("def talk")
+    assert last == first + 1
+
+
+def test_a_decorated_method_begins_at_its_decorator(program: Write) -> None:
+    read = program('''
+        """Shows a class."""
+
+        class Talk:
+            @staticmethod
+            def twice() -> int:
+                return 2
+    ''')
+    first, last = read.pyobject("Talk.twice")
+    assert read.clean.splitlines()[first - 1].strip() == "@staticmethod"
+    assert last - first == 2
+
+
+def test_a_line_of_the_file_is_found_again_without_markers(program: Write) -> None:
+    read = program(MARKED)
+    clean = read.clean.splitlines()
+    for number, line in enumerate(read.source.splitlines(), 1):
+        if line.strip() and "# [" not in line:
+            assert clean[read.clean_line(number) - 1] == line
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("import socket\n", "example.py:1: no docstring"),
+        ('"""Good."""\nprint(\n', "example.py:2: not Python"),
+        ('"""Good.\n\nVaries: took bytes\n"""\n', "example.py:3: Varies: no {type}"),
+        ('"""Good.\n\nVaries: {float}\n"""\n', "example.py:3: Varies: {float} is no"),
+        ('"""Good."""\n# [a]\n', r"example.py:2: [a] is never closed"),
+        ('"""Good."""\n# [/a]\n', r"example.py:2: [/a] closes a region"),
+        (
+            '"""Good."""\n# [a]\n1\n# [/a]\n# [a]\n# [/a]\n',
+            "example.py:5: [a] stands twice",
+        ),
+        ('"""Good.\n\nPair: server\n"""\n', "is not 'role = program.py arguments'"),
+        ('"""Good.\n\nPair: a = b.py\n"""\n', "a pair without its Port: line"),
+    ],
+)
+def test_a_faulty_program_is_named_with_its_line(
+    program: Write, source: str, says: str
+) -> None:
+    with pytest.raises(Problem) as caught:
+        program(source)
+    assert says in str(caught.value)
+    assert "To mend it: " in str(caught.value)
+
+
+def test_a_wrong_name_lists_what_there_is(program: Write) -> None:
+    root = program(MARKED).root
+    with pytest.raises(Problem, match="name one of: demo/example"):
+        snippet.by_id("demo/exmaple", root)
+
+
+def test_what_is_missing_here_is_said(program: Write) -> None:
+    read = program('"""Good.\n\nNeeds: no-such-tool, other.py\n"""\n')
+    assert read.missing() == ["no-such-tool", "other.py"]
+    assert program('"""Good.\n\nNeeds: Linux\n"""\n').missing() == (
+        [] if sys.platform == "linux" else ["Linux"]
+    )

@@ -1,0 +1,256 @@
+"""The picture: what is drawn is what was recorded, in lines and in words."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from handbook import record, snippet, timeline
+
+SVG = "{http://www.w3.org/2000/svg}"
+SERVER, CLIENT = 50001, 50002
+
+
+def event(call: str, number: int, **more: Any) -> dict[str, Any]:
+    rank = more.pop("at")
+    return {
+        "lane": more.pop("lane", "program"),
+        "line": more.pop("line", rank),
+        "call": call,
+        "socket": number,
+        "fd": number + 2,
+        "begin": more.pop("begin", 2 * rank),
+        "end": 2 * rank + 1,
+        **more,
+    }
+
+
+def row(local: int, peer: int, state: str, **more: Any) -> dict[str, Any]:
+    return {
+        "local": ["127.0.0.1", local],
+        "peer": ["127.0.0.1" if peer else "0.0.0.0", peer],
+        "state": state,
+        "unacked": 0,
+        "unread": more.get("unread", 0),
+        "owned": more.get("owned", True),
+    }
+
+
+def recording(*events: dict[str, Any], lanes: tuple[str, ...] = ("program",)) -> Any:
+    return record.Recording("demo/x", {"": ""}, lanes, events, frozenset(), frozenset())
+
+
+HERE, THERE = ["127.0.0.1", SERVER], ["127.0.0.1", CLIENT]
+LISTENING = row(SERVER, 0, "LISTEN")
+EARLY = recording(
+    event("listen", 1, at=1, local=HERE, kernel=[LISTENING], seen=3),
+    event(
+        "connect",
+        2,
+        at=2,
+        local=THERE,
+        peer=HERE,
+        seen=5,
+        kernel=[
+            row(SERVER, 0, "LISTEN", unread=1),
+            row(SERVER, CLIENT, "ESTABLISHED", owned=False),
+            row(CLIENT, SERVER, "ESTABLISHED"),
+        ],
+    ),
+    event(
+        "send",
+        2,
+        at=3,
+        arguments=[{"bytes": 5, "starts": "b'early'"}],
+        result=5,
+        seen=7,
+        kernel=[
+            row(SERVER, 0, "LISTEN", unread=1),
+            row(SERVER, CLIENT, "ESTABLISHED", owned=False, unread=5),
+            row(CLIENT, SERVER, "ESTABLISHED"),
+        ],
+    ),
+    event(
+        "accept",
+        1,
+        at=4,
+        local=HERE,
+        result={"socket": 3, "fd": 5, "local": HERE, "peer": THERE},
+        seen=9,
+        kernel=[
+            LISTENING,
+            row(SERVER, CLIENT, "ESTABLISHED", unread=5),
+            row(CLIENT, SERVER, "ESTABLISHED"),
+        ],
+    ),
+    event("recv", 3, at=5, result={"bytes": 5, "starts": "b'early'"}),
+    event(
+        "recv",
+        3,
+        at=6,
+        error={"type": "TimeoutError", "errno": None, "message": "timed out"},
+    ),
+)
+
+
+def drawn(made: Any = EARLY, **options: Any) -> tuple[timeline.Timeline, ET.Element]:
+    picture = timeline.draw(made, title="A <title> & more", **options)
+    return picture, ET.fromstring(picture.svg)
+
+
+def texts(svg: ET.Element) -> list[str]:
+    return ["".join(node.itertext()) for node in svg.iter(f"{SVG}text")]
+
+
+def test_the_picture_is_well_formed_and_named() -> None:
+    _, svg = drawn()
+    assert svg.get("aria-label") == "A <title> & more"
+    assert svg.get("viewBox", "").split()[2] == str(drawn()[0].width)
+
+
+def test_one_thread_that_drives_both_ends_has_a_lane_for_each() -> None:
+    _, svg = drawn()
+    assert {"client", "kernel", "server"} <= set(texts(svg))
+
+
+def test_a_connection_before_accept_is_dashed_and_then_solid() -> None:
+    _, svg = drawn()
+    kinds = [node.get("class") for node in svg.iter(f"{SVG}rect")]
+    assert kinds.count("tl-unowned") == 2
+    assert texts(svg).count("no fd yet") == 1
+    assert "queue 1" in texts(svg)
+    assert "5 B unread" in texts(svg)
+
+
+def test_the_words_say_what_the_picture_shows() -> None:
+    picture, svg = drawn()
+    words = " ".join(said for _, said, _ in picture.words)
+    for state in ("ESTAB", "LISTEN", "queue 1", "no fd yet", "5 B unread"):
+        assert state in texts(svg)
+        assert state in words
+    assert "TimeoutError, timed out" in words
+    assert "✗ TimeoutError" in texts(svg)
+    assert len(picture.words) == len(EARLY.events)
+
+
+def test_each_event_links_to_its_line() -> None:
+    picture, svg = drawn(link=lambda e: f"#x-{e['line']}")
+    links = [node.get("href") for node in svg.iter(f"{SVG}a")]
+    assert links == [f"#x-{e['line']}" for e in EARLY.events]
+    steps = [g.get("data-step") for g in svg.iter(f"{SVG}g") if g.get("data-step")]
+    assert steps == [str(number) for number in range(len(EARLY.events))]
+    assert [address for _, _, address in picture.words] == links
+
+
+def test_an_unread_fin_is_not_a_byte() -> None:
+    made = recording(
+        *EARLY.events[:2],
+        event(
+            "close",
+            3,
+            at=3,
+            seen=7,
+            kernel=[
+                row(SERVER, CLIENT, "FIN_WAIT2", owned=False),
+                row(CLIENT, SERVER, "CLOSE_WAIT", unread=1),
+            ],
+        ),
+    )
+    _, svg = drawn(made)
+    assert "end unread" in texts(svg)
+    assert not any("1 B" in text for text in texts(svg))
+
+
+@pytest.mark.parametrize(
+    ("later", "sent"),
+    [
+        ({"result": {"bytes": 0, "starts": "b''"}}, "FIN"),
+        (
+            {
+                "error": {
+                    "type": "ConnectionResetError",
+                    "errno": "ECONNRESET",
+                    "message": "[Errno 104] Connection reset by peer",
+                }
+            },
+            "RST",
+        ),
+    ],
+)
+def test_what_a_close_sent_is_what_the_other_end_saw(
+    later: dict[str, Any], sent: str
+) -> None:
+    made = recording(
+        *EARLY.events[:4],
+        event("close", 3, at=7),
+        event("recv", 2, at=8, **later),
+    )
+    _, svg = drawn(made)
+    assert sent in texts(svg)
+
+
+def test_a_wait_is_drawn_from_its_begin_to_its_end() -> None:
+    lanes = ("server", "client")
+    made = recording(
+        event("listen", 1, at=1, lane="server", local=HERE),
+        event(
+            "accept",
+            1,
+            at=4,
+            begin=4,
+            lane="server",
+            blocked=True,
+            local=HERE,
+            result={"socket": 3, "fd": 5, "local": HERE, "peer": THERE},
+        ),
+        event("connect", 2, at=3, lane="client", local=THERE, peer=HERE),
+        lanes=lanes,
+    )
+    picture, svg = drawn(made)
+    (wait,) = [n for n in svg.iter(f"{SVG}rect") if n.get("class") == "tl-wait"]
+    assert float(wait.get("height", 0)) > 40
+    assert [said.split(".")[0] for _, said, _ in picture.words][1:3] == [
+        "The server calls accept() and waits",
+        "The client calls connect() to 127",
+    ]
+
+
+def test_many_connections_are_told_apart_by_the_clients_port() -> None:
+    made = record.load(snippet.by_id("listening/one_port_many_sockets"))
+    _, svg = drawn(made, without=frozenset({"close"}))
+    ports = {e["peer"][1] for e in made.events if e["call"] == "accept" and "peer" in e}
+    accepted = [e["result"]["peer"][1] for e in made.events if e["call"] == "accept"]
+    assert len(accepted) == 3
+    for port in accepted:
+        assert texts(svg).count(f":{port}") >= 2
+    assert not ports
+    assert "close()" not in texts(svg)
+
+
+@pytest.mark.parametrize(
+    "path", [p.name for p in snippet.ROOT.glob("snippets/*/recorded/*.json")]
+)
+def test_every_recording_can_be_drawn_within_its_width(path: str) -> None:
+    (found,) = snippet.ROOT.glob(f"snippets/*/recorded/{path}")
+    part, stem = found.parent.parent.name, path.removesuffix(".json")
+    server = snippet.ROOT / "snippets" / part / f"{stem}_server.py"
+    made = record.load(snippet.by_id(f"{part}/{server.stem if server.exists() else stem}"))
+    picture, svg = drawn(made)
+    for node in svg.iter(f"{SVG}text"):
+        size = 0.62 * 11 * len("".join(node.itertext()))
+        x = float(node.get("x", 0))
+        left = {"end": x - size, "middle": x - size / 2}.get(
+            node.get("text-anchor", "start"), x
+        )
+        assert left >= -4, "".join(node.itertext())
+        assert left + size <= picture.width + 4, "".join(node.itertext())
+
+
+def test_the_picture_is_not_heavier_than_a_page_of_text() -> None:
+    for name in ("sockets/conversation", "listening/connect_no_accept"):
+        picture, _ = drawn(record.load(snippet.by_id(name)))
+        assert len(picture.svg) < 16_000
+        assert not re.search(r"\d\.\d{3}", picture.svg)
