@@ -41,7 +41,7 @@ html: $(READY)  ## build the site once, and say where it is
 	@echo "built: $(CURDIR)/build/html/index.html"
 
 test: $(READY)  ## run every program, claim and page test
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(K),-k '$(K)') $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(if $(K),-k '$(K)') $(ARGS)
 
 record: $(READY)  ## run programs and keep what they print and do
 	@$(BIN)/python -m handbook record $(S)

@@ -33,9 +33,7 @@ def test_program_does_what_its_recording_says(name: str) -> None:
         pytest.skip("it ran; recordings are compared on Linux only")
     difference = record.diff(recorded, now, program)
     if difference:
-        pytest.fail(
-            str(check.stale(snippet.ROOT, program, difference)), pytrace=False
-        )
+        pytest.fail(str(check.stale(snippet.ROOT, program, difference)), pytrace=False)
 
 
 def test_pages_programs_and_claims_agree() -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import gzip
 import hashlib
 import json
@@ -32,6 +31,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from importlib.metadata import version
 from pathlib import Path
@@ -562,6 +562,15 @@ class Bench:
             ),
         )
 
+    def make_floor(self) -> Path:
+        """Lay the plain chapters, with settings that add nothing to Sphinx and MyST."""
+        floor = self.folder / "floor"
+        (floor / "conf").mkdir(parents=True)
+        (floor / "conf" / "conf.py").write_text(FLOOR_CONF, "utf-8")
+        shutil.copytree(self.copy / "snippets", floor / "snippets")  # for links to them
+        Plain(self.copy).write(floor / "docs")
+        return floor
+
     def build_floor(self, floor: Path) -> Cost:
         """Build the plain chapters cold, with nothing but Sphinx and MyST."""
         shutil.rmtree(floor / "site", ignore_errors=True)
@@ -581,11 +590,7 @@ class Bench:
     def cold(self) -> Measure:
         """Measure a cold build against bare Sphinx on plain Markdown."""
         self._warm()
-        floor = self.folder / "floor"
-        (floor / "conf").mkdir(parents=True)
-        (floor / "conf" / "conf.py").write_text(FLOOR_CONF, "utf-8")
-        shutil.copytree(self.copy / "snippets", floor / "snippets")  # for links to them
-        Plain(self.copy).write(floor / "docs")
+        floor = self.make_floor()
         _progress("cold build: once without counting")
         self.build_floor(floor)
         ours, bare = _alternate(
@@ -664,15 +669,15 @@ class Bench:
             )
         ]
         if always:
-            told.append(f"no edit rewrites {', '.join(always)}: written on every build")
+            told.append(f"without an edit: {', '.join(always)}, on every build")
         ledger = [name for name in always if name.startswith("reference/claims/")]
         if ledger and not (self.copy / claims.RESULTS).exists():
             told.append(
                 f"the ledger is read anew each time because {claims.RESULTS} is not "
                 "there: make test writes it"
             )
-        for name in sorted(set(written["one"]) - set(wanted) - set(always)):
-            told.append(f"more than the chapter and its part's index: {name}")
+        more = sorted(set(written["one"]) - set(wanted) - set(always))
+        told += [f"more than the chapter and its part's index: {name}" for name in more]
         return told
 
     def _shown_once(self) -> tuple[Snippet, str]:
@@ -840,15 +845,17 @@ def _start(
     )
 
     def kill() -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def close() -> None:
         watch.cancel()
         watch.join()
-        if process.returncode is None:
-            kill()
-        process.communicate()
+        kill()
+        process.wait(5)
+        if process.stdout is not None:
+            process.stdout.close()
 
     watch = threading.Timer(record.TIMEOUT, kill)
     watch.start()
@@ -871,6 +878,8 @@ def _port(program: Snippet, process: subprocess.Popen[str]) -> str:
 
 def _ended(program: Snippet, process: subprocess.Popen[str]) -> None:
     said = process.communicate()[0].strip()
+    if process.returncode == -signal.SIGKILL:
+        raise _failed(program, f"was still running after {record.TIMEOUT:g} s")
     if process.returncode != 0 and not program.name.startswith("wrong_"):
         last = said.splitlines()[-1] if said else "nothing printed"
         raise _failed(program, f"ended with status {process.returncode}: {last}")
@@ -1037,7 +1046,7 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
     path = root / RESULTS
     path.parent.mkdir(exist_ok=True)
     data = {
-        "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+        "date": datetime.now(tz=UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "kernel": f"{platform.system()} {platform.release().split('-')[0]}",
         "sphinx": version("sphinx"),

@@ -22,7 +22,9 @@ DRIFTING = ("lines", "emphasize-lines", "lineno-match", "lineno-start", "linenos
 COMMANDS = ("sh",)  # a plain fence may hold what a reader types, and nothing else
 SHORT = 28  # characters of a title in the sidebar
 OPENING = 60  # words in which the answer is given
-LONG = 50  # words: about four lines, and no paragraph before the first program is longer
+LONG = (
+    50  # words: about four lines, and no paragraph before the first program is longer
+)
 WORDS = (900, 1500)
 DIRECTIVES_OF_CODE = ("code-block", "code", "sourcecode", "parsed-literal")
 
@@ -82,7 +84,9 @@ def shown(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pro
             )
 
 
-def recorded(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+def recorded(
+    root: Path, read: list[Page], snippets: list[Snippet]
+) -> Iterator[Problem]:
     """Every program is recorded, every recording shown, and none is left over."""
     partners = companions_of_pairs(root)
     wanted: set[Path] = set()
@@ -146,7 +150,9 @@ SLEEP = re.compile(r"\b(?:time|asyncio)\.sleep\(")
 def quiet(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
     """No sleep stands in for an event, and no port is taken for granted."""
     del read
-    tests = [(path, path.read_text()) for path in sorted((root / "tests").rglob("*.py"))]
+    tests = [
+        (path, path.read_text()) for path in sorted((root / "tests").rglob("*.py"))
+    ]
     programs = [(snippet.path, snippet.source) for snippet in snippets]
     for path, text in programs + tests:
         for number, line in enumerate(text.splitlines(), 1):
@@ -154,15 +160,15 @@ def quiet(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pro
                 yield Problem(
                     place(root, path, number),
                     "a sleep where an event could be waited for",
-                    "wait for the event; if the sleep is the subject, add '# waits: why'",
+                    "wait for the event; if the sleep is the subject, "
+                    "add '# waits: why'",
                 )
     for snippet in snippets:
         for node in ast.walk(ast.parse(snippet.source)):
             port = _bound_port(node)
             if port:
-                line = getattr(node, "lineno", 1)
                 yield Problem(
-                    place(root, snippet.path, line),
+                    place(root, snippet.path, getattr(node, "lineno", None)),
                     f"binds port {port}, which may be taken",
                     "bind port 0 and ask getsockname() which port it became",
                 )
@@ -176,7 +182,7 @@ def _bound_port(node: ast.AST) -> int:
     address = node.args[0]
     if isinstance(address, ast.Tuple) and len(address.elts) >= 2:
         port = address.elts[1]
-        # A port below 1024 is refused and a number above 65535 is none: both are subjects.
+        # Below 1024 a bind is refused and above 65535 is no port: those are subjects.
         if isinstance(port, ast.Constant) and isinstance(port.value, int):
             return port.value if 1024 <= port.value <= 65535 else 0
     return 0
@@ -216,7 +222,8 @@ def fences(root: Path, page: Page) -> Iterator[Problem]:
         language = block.argument or "text"
         yield Problem(
             _at(root, block),
-            f"code in the page itself ({language}): no test runs it, so it can go stale",
+            f"code in the page itself ({language}): no test runs it, "
+            "so it can go stale",
             "move it to snippets/ and include it; show output with {recorded}; "
             "if it cannot run, use {code-block} with ':fragment: why'",
         )

@@ -123,9 +123,11 @@ def _in_file(path: Path, text: str, root: Path) -> list[Claim]:
     made = []
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            for decorator in node.decorator_list:
-                if _called(decorator) == "claim":
-                    made.append(_tested(path, text, root, node, decorator))
+            made += [
+                _tested(path, text, root, node, decorator)
+                for decorator in node.decorator_list
+                if _called(decorator) == "claim"
+            ]
         elif isinstance(node, ast.Expr) and _called(node.value) == "cited":
             words, often_said = _literals(node.value, path, root)
             if len(words) < 3:
@@ -202,11 +204,9 @@ def _tested(
     )
 
 
-def _literals(
-    call: ast.expr, path: Path, root: Path
-) -> tuple[list[str], str | None]:
+def _literals(call: ast.expr, path: Path, root: Path) -> tuple[list[str], str | None]:
     if not isinstance(call, ast.Call):
-        raise AssertionError(call)
+        raise TypeError(call)
     try:
         words = [ast.literal_eval(argument) for argument in call.args]
         named = {

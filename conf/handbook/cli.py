@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from handbook import check, record
 from handbook.problem import Problem
@@ -16,6 +17,9 @@ from handbook.snippet import (
 )
 from handbook.snippet import read as read_snippet
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 def main(arguments: list[str]) -> int:
     """Run one command; the exit status is 0 if nothing is wrong."""
@@ -24,8 +28,19 @@ def main(arguments: list[str]) -> int:
     recording = commands.add_parser("record", help="run programs and keep what they do")
     recording.add_argument("names", nargs="*", help="part, part/name or part of a name")
     commands.add_parser("check", help="find what would let a page go stale")
-    chosen = parser.parse_args(arguments)
+    port = commands.add_parser("port", help="see whether a port of 127.0.0.1 is free")
+    port.add_argument("number")
+    commands.add_parser("bench", help="measure build and tests against their floors")
+    chosen, rest = parser.parse_known_args(arguments)
+    if rest and chosen.command != "bench":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
+        if chosen.command == "bench":
+            from handbook import bench  # noqa: PLC0415 - needs Sphinx; nothing else does
+
+            return bench.main(rest)
+        if chosen.command == "port":
+            return _port(chosen.number)
         if chosen.command == "record":
             return _record(chosen.names, ROOT)
         return _check(ROOT)
@@ -74,6 +89,22 @@ def _chosen(names: list[str], root: Path) -> list[Snippet]:
                 "name a part, or one of: " + ", ".join(p.id for p in programs),
             )
     return list(chosen.values())
+
+
+def _port(number: str) -> int:
+    if not (number.isascii() and number.isdigit() and 1 <= int(number) <= 65535):
+        raise Problem(
+            f"PORT={number}", "not a port from 1 to 65535", "make live PORT=8001"
+        )
+    try:
+        with socket.create_server(("127.0.0.1", int(number))):
+            return 0
+    except OSError as error:
+        raise Problem(
+            f"PORT={number}",
+            f"cannot listen on 127.0.0.1: {error.strerror}",
+            "end the program that has the port, or take another: make live PORT=8001",
+        ) from error
 
 
 def _check(root: Path) -> int:

@@ -209,7 +209,8 @@ class LiteralInclude(Directive):
             _html(
                 f'<div class="snippet" id="snippet-{snippet.part}-{snippet.name}'
                 + ("" if fresh else f"-{len(self.state.document.ids)}")
-                + f'"><div class="snippet-bar"><a class="snippet-path" href="{address}">'
+                + '"><div class="snippet-bar">'
+                f'<a class="snippet-path" href="{address}">'
                 f'{snippet.where}</a> <span class="snippet-extent">{extent}</span> '
                 f'<a class="snippet-download" download href="{address}" '
                 f'aria-label="Download {snippet.path.name}">Download</a></div>'
@@ -235,7 +236,11 @@ class LiteralInclude(Directive):
                 + "".join(
                     f"<code>{escape(command)}</code> " for command in _commands(snippet)
                 )
-                + (f'<span class="snippet-needs">Needs: {escape(needs)}</span>' if needs else "")
+                + (
+                    f'<span class="snippet-needs">Needs: {escape(needs)}</span>'
+                    if needs
+                    else ""
+                )
                 + "</p></div>"
             )
         )
@@ -354,9 +359,6 @@ class TimelineDirective(Directive):
             f'<li><a href="{escape(address)}">Line {number}</a>: {escape(said)}</li>'
             for number, said, address in drawn.words
         )
-        self.env.current_document.setdefault("handbook-timelines", []).append(
-            drawn.height
-        )
         return [
             _html(
                 f'<figure class="timeline" id="{id}"><div class="timeline-frame" '
@@ -365,7 +367,9 @@ class TimelineDirective(Directive):
             ),
             *self.nested(),
             _html(
-                "".join(f"<p>Not drawn: the calls of {call}().</p>" for call in left_out)
+                "".join(
+                    f"<p>Not drawn: the calls of {call}().</p>" for call in left_out
+                )
                 + '</figcaption><details class="timeline-text"><summary>The same in '
                 f"words</summary><ol>{words}</ol></details></figure>"
             ),
@@ -450,7 +454,9 @@ class Boxed(Directive):
         """Label the content."""
         self.assert_has_content()
         return [
-            _html(f'<div class="{self.css}"><p class="{self.css}-label">{self.label}</p>'),
+            _html(
+                f'<div class="{self.css}"><p class="{self.css}-label">{self.label}</p>'
+            ),
             *self.nested(),
             _html("</div>"),
         ]
@@ -549,7 +555,10 @@ class Ledger(Directive):
                 f"{result.date}"
             )
         rows = [
-            ("Result", f'<span class="outcome outcome-{outcome}">{escape(told)}</span>'),
+            (
+                "Result",
+                f'<span class="outcome outcome-{outcome}">{escape(told)}</span>',
+            ),
             ("Source", escape("; ".join(made.sources))),
         ]
         if made.often_said:
@@ -559,7 +568,9 @@ class Ledger(Directive):
             for docname, title in chapters
         )
         rows.append(("Shown in", links or "no chapter yet"))
-        table = "".join(f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in rows)
+        table = "".join(
+            f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in rows
+        )
         entry: list[Node] = [
             _html(
                 f'<div class="ledger-entry" id="claim-{made.id}">'
@@ -571,9 +582,7 @@ class Ledger(Directive):
         if made.test:
             block = nodes.literal_block(made.code, made.code, language="python")
             entry += [
-                _html(
-                    f"<details><summary>The test: {escape(made.where)}</summary>"
-                ),
+                _html(f"<details><summary>The test: {escape(made.where)}</summary>"),
                 block,
                 _html("</details>"),
             ]
@@ -622,9 +631,7 @@ class LedgerSummary(Directive):
         )
         head = "".join(f'<th scope="col">{name}</th>' for name in heads)
         unseen = sum(1 for identifier in known if identifier not in shown)
-        note = (
-            f"<p>{unseen} of them stand on no chapter yet.</p>" if unseen else ""
-        )
+        note = f"<p>{unseen} of them stand on no chapter yet.</p>" if unseen else ""
         return [
             _html(
                 '<div class="table-wrapper docutils container" tabindex="0" '
@@ -693,7 +700,9 @@ def write_programs(app: Sphinx, error: Exception | None) -> None:
 
 
 def _visit_varies(self: HTML5Translator, node: varies) -> None:
-    self.body.append(self.starttag(node, "span", "", CLASS="varies", title=node["title"]))
+    self.body.append(
+        self.starttag(node, "span", "", CLASS="varies", title=node["title"])
+    )
 
 
 def _depart_varies(self: HTML5Translator, node: varies) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 
 from handbook.snippet import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 OPTION = re.compile(r"^:(?P<key>[a-z][a-z0-9-]*):(?: (?P<value>.*))?$")
 ROLE = re.compile(r"\{claim\}`(?P<id>[^`]+)`")
@@ -98,9 +101,7 @@ def read(path: Path, docs: Path) -> Page:
                 if colon and not row.startswith((" ", "#")):
                     front[key.strip()] = value.strip().strip("\"'")
         elif token.type == "heading_open":
-            headings.append(
-                Heading(line, int(token.tag[1]), tokens[index + 1].content)
-            )
+            headings.append(Heading(line, int(token.tag[1]), tokens[index + 1].content))
         elif token.type == "paragraph_open":
             paragraphs.append((line, tokens[index + 1].content))
         elif token.type == "code_block":

@@ -27,14 +27,18 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let nothing be skipped on the machines of CI: there, what is missing is a fault."""
+def pytest_runtest_makereport() -> Generator[
+    None, pytest.TestReport, pytest.TestReport
+]:
+    """Let nothing be skipped on the machines of CI: there, a lack is a fault."""
     report = yield
     if report.skipped and os.environ.get("CI") == "true" and sys.platform == "linux":
         reason = report.longrepr
         told = reason[2] if isinstance(reason, tuple) else str(reason)
         report.outcome = "failed"
-        report.longrepr = f"{told}\n  To mend it: install it in .ci/run; CI skips nothing"
+        report.longrepr = (
+            f"{told}\n  To mend it: install it in .ci/run; CI skips nothing"
+        )
     return report
 
 

@@ -7,9 +7,9 @@ meaning: ports and pids are named in the order in which they are first seen,
 and what a docstring declares as `Varies:` is left out.
 
 Compared are, lane by lane, the calls, their lines and their results; with a
-single lane also the kernel's rows and the descriptors. The order between
-lanes, whether a call blocked and when an ACK came are not: they differ from run to run, and the
-picture is drawn from the recording as it was.
+single lane also the kernel's rows and the descriptors. Not compared are the
+order between lanes, whether a call blocked and when an ACK came: they differ
+from run to run, and the picture is drawn from the recording as it was.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handbook.problem import Problem, place
-from handbook.snippet import Snippet, Varies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from handbook.snippet import Snippet, Varies
 
 TRACED = Path(__file__).resolve().parent / "traced"
 TIMEOUT = 20.0  # seconds a program may take, however busy the machine
@@ -194,7 +197,7 @@ def run(
     return _assemble(snippet, transcripts, events, roles)
 
 
-def _run_pair(
+def _run_pair(  # noqa: PLR0917 - all that one run is made of
     snippet: Snippet,
     python: str,
     env: dict[str, str],
@@ -345,7 +348,7 @@ def _assemble(
     names = _lane_names(calls, roles)
     lanes = tuple(dict.fromkeys(names[_lane_key(event)] for event in calls))
     numbers: dict[tuple[int, int], int] = {}
-    ports = set()
+    ports: set[int] = set()
     kept = []
     for event in calls:
         program = event["program"]
@@ -567,7 +570,7 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
 def _comparable(
     event: Event, names: Names, sockets: dict[int, int], *, alone: bool
 ) -> Event:
-    kept = {
+    kept: Event = {
         key: event[key]
         for key in ("line", "call", "program", "made", "arguments", "error")
         if key in event
@@ -587,7 +590,7 @@ def _comparable(
     if alone:
         kept["fd"] = event["fd"]
         if "kernel" in event:
-            # When an ACK comes is up to the kernel's timers, so `unacked` is not compared.
+            # `unacked` is not compared: when an ACK comes is up to timers.
             rows = [
                 {key: names.value(row[key]) for key in row if key != "unacked"}
                 for row in event["kernel"]
@@ -604,7 +607,9 @@ def paths(snippet: Snippet) -> dict[str, Path]:
     part, _, name = snippet.recording.partition("/")
     folder = snippet.root / "snippets" / part / "recorded"
     if snippet.roles:
-        files = {role.name: folder / f"{name}.{role.name}.txt" for role in snippet.roles}
+        files = {
+            role.name: folder / f"{name}.{role.name}.txt" for role in snippet.roles
+        }
     else:
         files = {"": folder / f"{name}.txt"}
     return files | {"events": folder / f"{name}.json"}

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 from xml.sax.saxutils import escape
 
 import furo
@@ -57,6 +57,8 @@ NARROW = 30
 
 DESCRIPTION = 200
 """Characters of a page's description; search engines show no more."""
+
+NOT_FOUND = "404"
 
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -741,6 +743,9 @@ class Pages:
         context["handbook_sidebar"] = self.sidebar.of(app, pagename)
         context["handbook_policy"] = "" if app.config.handbook_live else POLICY
         context["handbook_digests"] = self.assets.digests
+        if pagename == NOT_FOUND:
+            # Shown under any address, so its links must not start from there.
+            context["handbook_base"] = urlsplit(app.config.html_baseurl).path or "/"
         meta = context.get("meta") or {}
         text = description(meta, doctree) or f"{app.config.html_title}: {pagename}"
         context["handbook_description"] = text
@@ -750,6 +755,12 @@ class Pages:
         context["script_files"] = _needed(context.get("script_files", []))
         if context.get("body"):
             context["body"] = mend(context["body"])
+
+
+def not_found(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Add the page that a server shows for an address that does not exist."""
+    if app.builder.name == "html":
+        yield NOT_FOUND, {"title": "No such page"}, "404.html"
 
 
 def write_sitemap(app: Sphinx, exception: Exception | None) -> None:
@@ -778,6 +789,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-updated", assets.changed)
     app.connect("html-page-context", pages.context, priority=400)
     app.connect("build-finished", assets.write, priority=900)
+    app.connect("html-collect-pages", not_found)
     app.connect("build-finished", write_sitemap)
     return {
         "version": "1",

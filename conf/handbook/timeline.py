@@ -199,9 +199,7 @@ class _Story:
             return
         error = event.get("error")
         returned = moment.part == "returns"
-        verb = (
-            f"The {who}'s {name} returns" if returned else f"The {who} calls {name}"
-        )
+        verb = f"The {who}'s {name} returns" if returned else f"The {who} calls {name}"
         if not returned:
             label.append((name, "call"))
         if error is not None:
@@ -218,7 +216,7 @@ class _Story:
         moment.words = f"{verb}{sentence}."
         self._arrows(moment)
 
-    def _outcome(self, event: Event) -> tuple[list[str], str]:
+    def _outcome(self, event: Event) -> tuple[list[str], str]:  # noqa: PLR0911
         """Say what a call gave, as short lines for the picture and in words."""
         call, result = event["call"], event.get("result")
         if call == "socket":
@@ -336,7 +334,11 @@ class _Story:
                 else:
                     told.append(f"{_END[half]} end gone")
                     moment.states.append(
-                        (half, f":{name}" if self.connections else "", [("gone", "gone")])
+                        (
+                            half,
+                            f":{name}" if self.connections else "",
+                            [("gone", "gone")],
+                        )
                     )
         if told:
             moment.words += " The kernel then has: " + "; ".join(told) + "."
@@ -348,7 +350,11 @@ class _Story:
         if state == "LISTEN":
             pills.append((f"queue {unread}", "queue" if unread else "plain"))
             return pills
-        if half == "right" and not row["owned"] and state in ("ESTABLISHED", "CLOSE_WAIT"):
+        if (
+            half == "right"
+            and not row["owned"]
+            and state in ("ESTABLISHED", "CLOSE_WAIT")
+        ):
             pills[0] = (pills[0][0], "unowned")
             pills.append(("no fd yet", "plain"))
         if state in AFTER_FIN and unread:
@@ -453,7 +459,10 @@ class _Geometry:
             f'height="{height:g}" rx="4"/>'
         )
         middle = self.kernel + KERNEL / 2
-        yield f'<text class="tl-head" x="{middle:g}" y="14" text-anchor="middle">kernel</text>'
+        yield (
+            f'<text class="tl-head" x="{middle:g}" y="14" '
+            'text-anchor="middle">kernel</text>'
+        )
         for x, name in ((self.left, "client’s"), (self.right, "server’s")):
             yield (
                 f'<text class="tl-sub" x="{x:g}" y="27" text-anchor="middle">'
@@ -486,7 +495,9 @@ def _place(moments: list[Moment], geometry: _Geometry) -> None:
     top = float(TOP)
     for moment in moments:
         labels = len(moment.labels) * LINE
-        arrows = sum(HANDSHAKE if kind == "handshake" else 16 for kind, _ in moment.arrows)
+        arrows = sum(
+            HANDSHAKE if kind == "handshake" else 16 for kind, _ in moment.arrows
+        )
         halves = {"left": 0, "right": 0}
         for half, name, pills in moment.states:
             halves[half] += len(pills) * PILL + (LINE - 2 if name else 0) + 3
@@ -506,7 +517,11 @@ def _lifelines(moments: list[Moment], geometry: _Geometry) -> Iterable[str]:
             )
 
 
-def _waits(moments: list[Moment], geometry: _Geometry, id: str) -> Iterable[str]:  # noqa: A002
+def _waits(
+    moments: list[Moment],
+    geometry: _Geometry,
+    id: str,  # noqa: A002
+) -> Iterable[str]:
     for moment in moments:
         if moment.part != "waits":
             continue
@@ -570,9 +585,7 @@ def _row(
             f'<line class="tl-arrow" x1="{start + gap:g}" y1="{y + 11:g}" '
             f'x2="{end - gap:g}" y2="{y + 11:g}" marker-end="url(#{id}-tip)"/>'
         )
-        middle = (
-            geometry.kernel + KERNEL / 2 if kind == "send" else (start + end) / 2
-        )
+        middle = geometry.kernel + KERNEL / 2 if kind == "send" else (start + end) / 2
         yield (
             f'<text class="tl-bytes-text" x="{middle:g}" y="{y + 8:g}" '
             f'text-anchor="middle">{escape(text)}</text>'
@@ -582,7 +595,12 @@ def _row(
     yield "</g>"
 
 
-def _handshake(near: float, far: float, y: float, id: str) -> Iterable[str]:  # noqa: A002
+def _handshake(
+    near: float,
+    far: float,
+    y: float,
+    id: str,  # noqa: A002
+) -> Iterable[str]:
     """Draw SYN, SYN-ACK and ACK between the two ends."""
     gap = 3 if far > near else -3
     for index, text in enumerate(("SYN", "SYN-ACK", "ACK")):

@@ -98,9 +98,14 @@ def run(root: Path, *arguments: str) -> dict[str, dict[str, str]]:
 
 
 def test_a_run_leaves_its_results_for_the_ledger(tmp_path: Path) -> None:
-    written(tmp_path, GOOD + "\n\n" + GOOD.replace("bytes-arrive", "lost").replace(
-        "test_bytes", "test_lost"
-    ).replace("assert True", "assert False"))
+    written(
+        tmp_path,
+        GOOD
+        + "\n\n"
+        + GOOD.replace("bytes-arrive", "lost")
+        .replace("test_bytes", "test_lost")
+        .replace("assert True", "assert False"),
+    )
     found = run(tmp_path)
     assert found["bytes-arrive"]["outcome"] == "passed"
     assert found["lost"]["outcome"] == "failed"
@@ -139,9 +144,12 @@ def test_without_results_there_are_none(tmp_path: Path) -> None:
 
 
 def test_nothing_is_skipped_on_the_machines_of_ci(tmp_path: Path) -> None:
-    written(tmp_path, GOOD.replace("    assert True", "    pytest.skip('no root')").replace(
-        "@claim", "import pytest\n\n\n@claim"
-    ))
+    written(
+        tmp_path,
+        GOOD.replace("    assert True", "    pytest.skip('no root')").replace(
+            "@claim", "import pytest\n\n\n@claim"
+        ),
+    )
     before = os.environ.get("CI")
     try:
         os.environ["CI"] = "true"

@@ -45,7 +45,11 @@ BROKEN = {
         [CHAPTER + ":{}: ../../snippets/listening/listen_return.py is not there"],
     ),
     "lines that drift": (
-        (CHAPTER, "stopped_server.py\n:pyobject: main", "stopped_server.py\n:lines: 3-9"),
+        (
+            CHAPTER,
+            "stopped_server.py\n:pyobject: main",
+            "stopped_server.py\n:lines: 3-9",
+        ),
         [":lines: counts lines, and lines drift", "use :pyobject:, or :region:"],
     ),
     "a function that is gone": (
@@ -209,10 +213,18 @@ def run(repository: Path, *arguments: str) -> str:
 
 def test_a_claim_that_no_longer_holds_goes_red(repository: Path) -> None:
     path = repository / "tests/listening/test_before_accept.py"
-    bound = "    server = bound_socket(sockets)\n    with pytest.raises(ConnectionRefused"
+    bound = (
+        "    server = bound_socket(sockets)\n    with pytest.raises(ConnectionRefused"
+    )
     change(path, bound, bound.replace("\n", "\n    server.listen()\n", 1))
     said = run(
-        repository, "pytest", "-q", "-p", "no:cacheprovider", "-k", "takes_no_connections"
+        repository,
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "takes_no_connections",
     )
     assert "Failed: DID NOT RAISE" in said
     assert "test_before_accept.py::test_a_bound_socket_takes_no_connections" in said
@@ -223,7 +235,16 @@ def test_the_build_names_the_line_of_a_broken_include(repository: Path) -> None:
     change(page, "listening/listen_returns.py", "listening/listen_return.py")
     line = line_of(page, "listen_return.py")
     said = run(
-        repository, "sphinx", "-n", "-W", "--keep-going", "-q", "-c", "conf", "docs", "out"
+        repository,
+        "sphinx",
+        "-n",
+        "-W",
+        "--keep-going",
+        "-q",
+        "-c",
+        "conf",
+        "docs",
+        "out",
     )
     assert f"before-accept.md:{line}: " in said
     assert "is no program of snippets/" in said
@@ -236,7 +257,16 @@ def test_the_build_names_an_unknown_claim_and_a_missing_recording(
     change(repository / CHAPTER, "```{claim} not-connected", "```{claim} nt-connected")
     (repository / "snippets/listening/recorded/listen_returns.txt").unlink()
     said = run(
-        repository, "sphinx", "-n", "-W", "--keep-going", "-q", "-c", "conf", "docs", "out"
+        repository,
+        "sphinx",
+        "-n",
+        "-W",
+        "--keep-going",
+        "-q",
+        "-c",
+        "conf",
+        "docs",
+        "out",
     )
     assert "no test claims nt-connected-during-listen" in said
     assert "make record S=listening/listen_returns" in said

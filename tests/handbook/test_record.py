@@ -131,7 +131,9 @@ def test_what_varies_undeclared_is_refused_and_declared_is_not(program: Write) -
     with pytest.raises(Problem, match="two runs differ") as caught:
         record.record(program(varying.format(declared="")))
     assert "+key " in str(caught.value)
-    declared = program(varying.format(declared="\n\n        Varies: key {hex} made\n        "))
+    declared = program(
+        varying.format(declared="\n\n        Varies: key {hex} made\n        ")
+    )
     made = record.record(declared)
     (mark,) = record.marks(made.transcripts[""], made, declared.varies)
     assert mark.name == "<hex>"

@@ -237,7 +237,9 @@ def test_every_recording_can_be_drawn_within_its_width(path: str) -> None:
     (found,) = snippet.ROOT.glob(f"snippets/*/recorded/{path}")
     part, stem = found.parent.parent.name, path.removesuffix(".json")
     server = snippet.ROOT / "snippets" / part / f"{stem}_server.py"
-    made = record.load(snippet.by_id(f"{part}/{server.stem if server.exists() else stem}"))
+    made = record.load(
+        snippet.by_id(f"{part}/{server.stem if server.exists() else stem}")
+    )
     picture, svg = drawn(made)
     for node in svg.iter(f"{SVG}text"):
         size = 0.62 * 11 * len("".join(node.itertext()))

@@ -238,8 +238,8 @@ FAULTS = {
     "broken script": ("<script>nothing.here();</script>", "script: "),
     "contrast": ('<p style="color:#bbb;background:#fff">pale</p>', "color-contrast"),
     "contrast in the dark": (
-        "<style>@media (prefers-color-scheme: dark) { p { color: #ddd } }</style>"
-        '<p style="background:#fff">pale in the dark</p>',
+        """<style>@media (prefers-color-scheme: dark) { p { color: #ddd } }</style>
+        <p style="background:#fff">pale in the dark</p>""",
         "px, dark: axe: serious color-contrast",
     ),
     "no name": ("<button></button>", "button-name"),

@@ -251,7 +251,23 @@ def test_titles_are_escaped_and_other_sites_are_linked() -> None:
     assert 'href="https://example.org/?a&amp;b">&lt;x&gt;</a>' in text
 
 
+def test_the_page_for_a_wrong_address_works_at_any_address(folder: Path) -> None:
+    build(folder, html_baseurl="https://example.org/handbook/")
+    soup = page(folder, "404.html")
+    base = soup.select_one("base")
+    assert base is not None
+    assert base["href"] == "/handbook/"
+    assert not soup.select('[href^="."], [src^="."]')
+    assert sidebar(folder, "404.html") == WHOLE
+    assert not page(folder, "one/a.html").select("base")
+
+
 LONG = "x" * 31
+
+LINES = (
+    '<pre><span id="a-1"><span class="kn">one</span>\n</span>'
+    '<span id="a-2"><span class="n">two</span>\n</span></pre>'
+)
 
 
 @pytest.mark.parametrize(
@@ -269,6 +285,19 @@ LONG = "x" * 31
             'container" tabindex="0" role="region" aria-label="Table">',
         ),
         ('<p class="caption" role="heading">', '<p class="caption">'),
+        # A line that a picture of the page links to keeps its id, others lose it.
+        (
+            f'<a href="#a-2">line 2</a>{LINES}',
+            '<pre><span class="k">one</span>\n<span id="a-2">two\n</span></pre>',
+        ),
+        (
+            '<pre><span class="sa">b</span><span class="s2">&quot;x&quot;</span></pre>',
+            '<pre><span class="s">b&quot;x&quot;</span></pre>',
+        ),
+        (
+            '<code class="docutils literal notranslate"><span class="pre">a b</span></code>',
+            '<code class="literal">a b</code>',
+        ),
         ('<aside class="sidebar">', '<aside role="note" class="sidebar">'),
         (
             '<aside class="footnote-list brackets">',

@@ -513,9 +513,16 @@ def test_too_long_an_answer_is_said_in_one_line() -> None:
 
 @posix
 def test_control_c_ends_the_client_quietly() -> None:
+    # A shell's background job, as a test run may be, is started without SIGINT.
+    with_sigint = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+        "os.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    prefix = [sys.executable, "-c", with_sigint]
     with running() as server:
         with subprocess.Popen(
-            [*CLIENT, "--port", str(server.port)],
+            [*prefix, *CLIENT, "--port", str(server.port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -43,10 +43,20 @@ CALLS = (
     "shutdown",
     "setsockopt",
 )
-STATES = (
-    "ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE "
-    "CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV"
-).split()
+STATES = (  # in the order of their numbers, from 1: include/net/tcp_states.h
+    "ESTABLISHED",
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "TIME_WAIT",
+    "CLOSE",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "LISTEN",
+    "CLOSING",
+    "NEW_SYN_RECV",
+)
 PREVIEW = 40
 # States that end by themselves, at the latest when a delayed ACK is sent.
 PASSING = {"SYN_SENT", "SYN_RECV", "NEW_SYN_RECV", "FIN_WAIT1", "LAST_ACK", "CLOSING"}
@@ -187,7 +197,7 @@ class Recorder:
 
     def result(self, name: str, result: object, caller: tuple[str, int]) -> object:
         """Put a result into plain words."""
-        if name in ("accept",) and isinstance(result, tuple):
+        if name == "accept" and isinstance(result, tuple):
             conn, peer = result
             self.made_at[conn] = caller
             if conn.family in (socket.AF_INET, socket.AF_INET6):

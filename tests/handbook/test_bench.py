@@ -1,0 +1,420 @@
+"""The bench: its floor is honest, its scales are right, its failures are told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import pytest
+
+from handbook import bench, directives, pages, record, snippet
+from handbook.bench import Bench, Cost, Measure, Plain, Row
+from handbook.problem import Problem
+
+ROOT = snippet.ROOT
+KEPT = ("notice", "platforms", "answer", "often-said", "timeline")
+"""The directives whose content is prose."""
+
+
+def words(text: str) -> str:
+    """Return a text's words, without ticks and fences, one space between them."""
+    text = pages.ROLE.sub("", text)
+    return " ".join(re.sub(r"^\s*(```|:::).*$", "", text, flags=re.MULTILINE).split())
+
+
+def chapters() -> list[Path]:
+    return [page.path for page in pages.read_all(ROOT)]
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT / "docs").as_posix()
+
+
+@pytest.fixture(scope="module")
+def plain() -> Plain:
+    return Plain(ROOT)
+
+
+# The floor's chapters
+
+
+def test_every_directive_of_the_handbook_is_written_out(plain: Plain) -> None:
+    app = MagicMock()
+    directives.setup(app)
+    ours = {call.args[0] for call in app.add_directive.call_args_list}
+    assert set(plain.written) == ours, (
+        "write it out in Plain, so the floor stays honest"
+    )
+    assert [call.args[0] for call in app.add_role.call_args_list] == ["claim"]
+
+
+@pytest.mark.parametrize("chapter", chapters(), ids=name)
+def test_no_directive_is_left_and_all_prose_is_kept(
+    plain: Plain, chapter: Path, tmp_path: Path
+) -> None:
+    page = pages.read(chapter, ROOT / "docs")
+    written = tmp_path / "page.md"
+    written.write_text(plain.markdown(page.text, chapter), "utf-8")
+    after = pages.read(written, tmp_path)
+
+    assert after.named(*plain.written) == []
+    assert after.claim_roles == ()
+    assert after.front == page.front
+    kept = [heading.text for heading in after.headings if heading.level < 7]
+    assert kept == [heading.text for heading in page.headings]
+
+    text = words(after.text)
+    prose = [paragraph for _, paragraph in page.paragraphs]
+    prose += [block.body for block in page.named(*KEPT)]
+    prose += [block.argument for block in page.named("answer")]
+    missing = [piece for piece in prose if words(piece) not in text]
+    assert missing == []
+
+
+@pytest.mark.parametrize("chapter", chapters(), ids=name)
+def test_programs_outputs_and_claims_are_written_out(
+    plain: Plain, chapter: Path
+) -> None:
+    page = pages.read(chapter, ROOT / "docs")
+    text = plain.markdown(page.text, chapter)
+    for block in page.named("literalinclude"):
+        program = snippet.read((chapter.parent / block.argument).resolve())
+        assert f"```python\n{program.clean}```\n" in text
+        if "pyobject" in block.options:
+            kind = block.options["pyobject"].rpartition(".")[2]
+            assert re.search(rf"```python\n(@.*\n)*(async )?(def|class) {kind}\b", text)
+    for block in page.named("recorded"):
+        recording = record.load(snippet.by_id(block.argument))
+        transcript = recording.transcripts[block.options.get("role", "")]
+        assert f"```text\n{transcript}" in text
+    for block in page.named("timeline"):
+        recording = record.load(snippet.by_id(block.argument))
+        assert text.count("\n1. Line ") >= 1, recording.snippet
+    for block in page.named("claim", "often-said"):
+        assert bench.prose(plain.claims[block.argument].sentence) in text
+    for block in page.named("ledger"):
+        mine = [made for made in plain.claims.values() if made.part == block.argument]
+        assert mine
+        for made in mine:
+            assert made.code in text
+            assert bench.prose("; ".join(made.sources)) in text
+
+
+def test_what_is_not_ours_stands_as_it_was(plain: Plain) -> None:
+    page = (
+        "# A title\n\n(a-label)=\n## Second {claim}`server-call-order`\n\n"
+        "~~~python\nx = '{claim}`stays: this is code`'\n~~~\n\n"
+        "```{glossary}\nterm\n  Its meaning. {claim}`server-call-order`\n```\n\n"
+        "```{toctree}\n:maxdepth: 2\n\none\ntwo\n```\n"
+    )
+    assert plain.markdown(page, ROOT / "docs" / "a.md") == page.replace(
+        " {claim}`server-call-order`", ""
+    )
+
+
+def test_directives_are_written_out_where_they_stand(plain: Plain) -> None:
+    page = (
+        "- An item\n\n"
+        "  ```{notice}\n  - Look here. {claim}`server-call-order`\n  ```\n\n"
+        "> ```{platforms}\n> The same everywhere.\n> ```\n\n"
+        "1. ```{answer} Who asks?\n   Nobody.\n   ```\n\n"
+        "::::{note}\n:class: wide\n:::{platforms}\nOn `Linux`.\n:::\n::::\n"
+    )
+    text = plain.markdown(page, ROOT / "docs" / "a.md")
+    assert "  What to notice\n\n  - Look here.\n" in text
+    assert "> Other systems\n>" in text.replace("> \n", ">\n")
+    assert "> The same everywhere.\n" in text
+    assert "1. Who asks?\n\n   Nobody.\n" in text
+    assert ":::{note}\n:class: wide\n" in text
+    assert "On `Linux`.\n" in text
+    assert "{claim}" not in text
+    assert "{platforms}" not in text
+
+
+def test_a_fence_is_longer_than_those_inside_it() -> None:
+    inner = "text\n````python\nx\n````\n"
+    assert bench.fence("text", inner) == f"`````text\n{inner}`````\n"
+    assert bench.fence("text", "x") == "```text\nx\n```\n"
+
+
+def test_a_sentence_says_the_same_as_markdown() -> None:
+    said = "accept() takes *one* of SO_REUSEPORT [sic]; `x_y` is code."
+    assert bench.prose(said) == (
+        r"`accept()` takes \*one\* of SO\_REUSEPORT \[sic\]; `x_y` is code."
+    )
+
+
+def test_the_plain_chapters_build_with_bare_sphinx_and_no_warning(
+    repository: Path, tmp_path: Path
+) -> None:
+    measured = Bench(repository, tmp_path / "bench", 1)
+    floor = measured.make_floor()
+    cost = measured.build_floor(floor)
+    assert cost.cpu > 0
+    built = {path.relative_to(floor / "site") for path in floor.rglob("site/**/*.html")}
+    for page in pages.read_all(repository):
+        assert Path(f"{page.docname}.html") in built
+
+
+# The scales
+
+
+def noise(size: int) -> bytes:
+    """Return bytes that gzip cannot make fewer."""
+    made = b"".join(
+        hashlib.sha256(n.to_bytes(4)).digest() for n in range(size // 32 + 1)
+    )
+    return made[:size]
+
+
+PAGE = """<!doctype html>
+<html><head><title>A page</title>
+<link rel="canonical" href="https://example.org/part/page.html">
+<link rel="next" href="other.html">
+<link rel="stylesheet" href="../_static/site.css?v=1">
+<link rel="icon" href="../_static/icon%20one.png">
+<script src="/_static/site.js" defer></script>
+<script>let inline = 1;</script>
+</head><body>
+<img src="picture.png" alt=""><img src="picture.png" alt="again">
+<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=" alt="">
+<a href="other.html">Other</a> <svg><use href="#here"/></svg>
+</body></html>
+"""
+STYLE = "@import url('deep/more.css');a{background:url(data:image/png;base64,AA)}"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A site of one page that asks for five files, one of them through another."""
+    files = {
+        "part/page.html": PAGE.encode(),
+        "part/picture.png": noise(3000),
+        "_static/site.css": STYLE.encode(),
+        "_static/deep/more.css": b"b{c:d}",
+        "_static/site.js": b"x" * 5000,
+        "_static/icon one.png": noise(200),
+        "_static/unused.js": noise(9000),
+    }
+    for file, content in files.items():
+        path = tmp_path / "site" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path / "site"
+
+
+def test_a_page_weighs_itself_and_what_it_asks_for_once(site: Path) -> None:
+    weight = bench.weigh("part/page.html", site)
+    script = weight.assets - (3000 + len(STYLE) + len("b{c:d}") + 200)
+    assert weight.requests == 6
+    assert 0 < script < 100, "5000 equal bytes are few once gzipped"
+    assert 200 < weight.html < len(PAGE)
+    assert weight.total == weight.html + weight.assets
+    assert weight.within
+
+
+def test_a_page_over_either_budget_is_over() -> None:
+    def within(size: int, requests: int) -> bool:
+        return bench.Weight("a.html", 5_000, size - 5_000, requests).within
+
+    assert within(45_000, 14)
+    assert not within(45_001, 14)
+    assert not within(45_000, 15)
+
+
+def test_another_host_is_a_request(site: Path) -> None:
+    page = site / "part" / "page.html"
+    before = bench.weigh("part/page.html", site)
+    page.write_text(PAGE.replace("</body>", "<img src='//example.org/a.png'></body>"))
+    after = bench.weigh("part/page.html", site)
+    assert (after.requests, after.assets) == (before.requests + 1, before.assets)
+
+
+def test_a_missing_file_is_named(site: Path) -> None:
+    (site / "_static" / "deep" / "more.css").unlink()
+    with pytest.raises(Problem, match=r"asks for deep/more\.css") as raised:
+        bench.weigh("part/page.html", site)
+    assert raised.value.where == "_static/site.css"
+
+
+def test_the_cost_of_a_run_is_that_of_its_whole_tree(tmp_path: Path) -> None:
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    parent = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    )
+    cost = bench._spend(
+        [sys.executable, "-c", parent, burn], tmp_path, None, fails=("", "", "")
+    )
+    assert cost.cpu >= 0.3
+
+
+def test_the_sides_take_turns() -> None:
+    order: list[str] = []
+
+    def side(name: str) -> Cost:
+        order.append(name)
+        return Cost(float(len(order)), 0.0)
+
+    ours, floor = bench._alternate("x", 3, lambda: side("ours"), lambda: side("floor"))
+    assert order == ["ours", "floor", "floor", "ours", "ours", "floor"]
+    assert [cost.cpu for cost in ours] == [1.0, 4.0, 5.0]
+    assert [cost.cpu for cost in floor] == [2.0, 3.0, 6.0]
+
+
+def test_a_ratio_is_of_the_best_rounds() -> None:
+    row = Row("cold build", [3.0, 2.0, 2.5], [1.0, 4.0, 2.0], 1.5)
+    assert row.cells() == (
+        "cold build",
+        "2.00 s (+1.00)",
+        "1.00 s (+3.00)",
+        "2.00",
+        "1.5",
+        "over",
+    )
+    assert Row("cold build", [1.5], [1.0], 1.5).verdict == "ok"
+    assert Row("cold build", [9.0], [1.0], None).verdict == ""
+
+
+def test_columns_stand_under_each_other() -> None:
+    assert bench.table([("name", "ours", ""), ("a", "10", "ok")]) == [
+        "name  ours",
+        "a       10  ok",
+    ]
+
+
+# What is told, and the exit status
+
+
+def test_a_slow_figure_is_shown_and_fails_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = Measure([Row("cold build: CPU", [9.0], [1.0], 1.5)], ["a remark"])
+    monkeypatch.setattr(Bench, "cold", lambda _: slow)
+    assert bench.main(["--only", "cold", "--rounds", "1"], tmp_path) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^cold build: CPU .* 9\.00  1\.5  over$", shown, re.MULTILINE)
+    assert "a remark" in shown
+    data = json.loads((tmp_path / "build" / "bench.json").read_text())
+    assert list(data["measures"]) == ["cold"]
+    row = data["measures"]["cold"]["rows"][0]
+    assert (row["ratio"], row["verdict"]) == (9.0, "over")
+    assert {"python", "kernel", "sphinx", "date", "rounds"} <= set(data)
+
+
+def test_a_build_that_fails_is_told_in_three_parts(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = repository / "docs" / "sockets" / "a-conversation.md"
+    with page.open("a") as file:
+        file.write("\n```{claim} nobody-tests-this\n```\n")
+    assert bench.main(["--only", "weight"], repository) == 1
+    told = capsys.readouterr().err
+    assert "docs: the handbook does not build (status 1)\n" in told
+    assert "  To mend it: run make html" in told
+    assert "nobody-tests-this" in told
+    assert "\ndocs/sockets/a-conversation.md" in told, "paths are the repository's"
+    assert "handbook-bench-" not in told
+    assert not (repository / "build" / "bench.json").exists()
+
+
+def test_tests_that_fail_are_told(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test = repository / bench.RECORDINGS_TEST
+    test.write_text("def test_it() -> None:\n    assert 'a' == 'b'\n")
+    assert bench.main(["--only", "tests", "--rounds", "1"], repository) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("tests/test_recordings.py: the tests of the programs fail")
+    assert "assert 'a' == 'b'" in told
+
+
+def test_what_is_not_there_is_not_measured(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / bench.RECORDINGS_TEST).unlink(missing_ok=True)
+    assert bench.main(["--only", "tests", "--rounds", "1"], repository) == 0
+    assert (
+        "not measured: there is no tests/test_recordings.py" in capsys.readouterr().out
+    )
+
+
+def test_an_edit_names_the_pages_it_rewrites(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench.main(["--only", "edit", "--rounds", "1"], repository) == 0
+    data = json.loads((repository / bench.RESULTS).read_text())["measures"]["edit"]
+    page = f"{data['chapter']}.html"
+    assert data["rewritten_after_one_edit"][page] == "changed"
+    assert page not in data["rewritten_after_none"]
+    assert f"{page} (changed)" in capsys.readouterr().out
+    original = (ROOT / data["program"]).read_text()
+    assert (repository / data["program"]).read_text() == original, "a copy is edited"
+
+
+def test_a_page_that_misses_an_edit_is_told(
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = "<html>the same</html>"
+
+    def build(_: Bench, out: Path, *, cold: bool = False) -> Cost:
+        del cold
+        out.mkdir(exist_ok=True)
+        (out / "index.html").write_text(page)
+        return Cost(1.0, 1.0)
+
+    monkeypatch.setattr(Bench, "build", build)
+    assert bench.main(["--only", "edit", "--rounds", "1"], repository) == 1
+    assert "the page is not built anew when snippets/" in capsys.readouterr().err
+
+
+# Programs run bare
+
+
+def made(tmp_path: Path, source: str, name: str = "example") -> snippet.Snippet:
+    path = tmp_path / "snippets" / "demo" / f"{name}.py"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source)
+    return snippet.read(path, tmp_path)
+
+
+def test_a_program_that_fails_is_named(tmp_path: Path) -> None:
+    source = '"""Fails."""\n\nraise ValueError("no such thing")\n'
+    with pytest.raises(Problem) as raised:
+        bench.run_bare(made(tmp_path, source))
+    assert str(raised.value) == (
+        "snippets/demo/example.py: the program ended with status 1: "
+        "ValueError: no such thing\n"
+        "  To mend it: run it by hand: python snippets/demo/example.py"
+    )
+    bench.run_bare(made(tmp_path, source, "wrong_example"))
+
+
+def test_a_pair_is_run_together_and_ended() -> None:
+    pair = snippet.by_id("sockets/echo_server")
+    assert len(pair.roles) > 1
+    bench.run_bare(pair)
+
+
+def test_a_program_without_end_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "TIMEOUT", 1.0)
+    source = '"""Waits for ever."""\n\nimport threading\n\nthreading.Event().wait()\n'
+    with pytest.raises(Problem, match="was still running after 1 s"):
+        bench.run_bare(made(tmp_path, source))
+
+
+def test_a_server_that_names_no_port_is_told(tmp_path: Path) -> None:
+    source = (
+        '"""Says nothing of a port.\n\nPair: server = example.py\n'
+        'Pair: client = example.py {port}\nPort: listening on port {port}\n"""\n\n'
+        'print("hello")\n'
+    )
+    with pytest.raises(Problem, match=r"never printed 'listening on port \{port\}'"):
+        bench.run_bare(made(tmp_path, source))
