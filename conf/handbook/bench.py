@@ -1033,16 +1033,19 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
         parser.error("--rounds takes 1 or more")
     begin = time.perf_counter()
     found: dict[str, Measure] = {}
-    try:
-        with tempfile.TemporaryDirectory(prefix="handbook-bench-") as folder:
-            bench = Bench(root, Path(folder), chosen.rounds)
-            for name in MEASURES:
-                if chosen.only is None or name in chosen.only:
+    problems: dict[str, Problem] = {}
+    with tempfile.TemporaryDirectory(prefix="handbook-bench-") as folder:
+        bench = Bench(root, Path(folder), chosen.rounds)
+        for name in MEASURES:
+            if chosen.only is None or name in chosen.only:
+                try:
                     found[name] = getattr(bench, name)()
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        return 1
+                except Problem as problem:
+                    problems[f"{problem.where}: {problem.what}"] = problem
     print(report(found))
+    if problems:
+        print(*problems.values(), sep="\n", file=sys.stderr)
+        return 1
     path = root / RESULTS
     path.parent.mkdir(exist_ok=True)
     data = {

@@ -63,8 +63,10 @@ def main() -> None:
             print("server process:", state_of(server))
             os.kill(server, signal.SIGCONT)
             print("client: recv() ->", client.recv(1024))
+    except BaseException:
+        os.kill(server, signal.SIGKILL)  # it may be stopped: nothing else ends it
+        raise
     finally:
-        os.kill(server, signal.SIGKILL)
         os.waitpid(server, 0)
 
 

@@ -48,8 +48,10 @@ def main() -> None:
                 print("sender: send() ->", sender.send(MESSAGE))
                 os.kill(process, signal.SIGCONT)
                 print("reader:", sender.recv(1024).decode())
+        except BaseException:
+            os.kill(process, signal.SIGKILL)  # it may be stopped: nothing else ends it
+            raise
         finally:
-            os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
 
 

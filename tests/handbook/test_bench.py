@@ -22,7 +22,7 @@ KEPT = ("notice", "platforms", "answer", "often-said", "timeline")
 
 def words(text: str) -> str:
     """Return a text's words, without ticks and fences, one space between them."""
-    text = pages.ROLE.sub("", text)
+    text = re.sub(rf"\s*{pages.ROLE.pattern}", "", text)
     return " ".join(re.sub(r"^\s*(```|:::).*$", "", text, flags=re.MULTILINE).split())
 
 

@@ -65,7 +65,8 @@ def marked(repository: Path) -> Path:
     program = repository / "snippets/listening/demux.py"
     change(
         program,
-        '        bob.sendall(b"bob was here")\n        alice.sendall(b"alice was here")\n',
+        '        bob.sendall(b"bob was here")\n'
+        '        alice.sendall(b"alice was here")\n',
         '        # [write]\n        bob.sendall(b"bob was here")\n'
         '        alice.sendall(b"alice was here")\n        # [/write]\n',
     )
@@ -183,7 +184,7 @@ def test_a_fragment_says_why_and_is_shown_as_code(repository: Path) -> None:
     change(
         repository / "docs/about/how-to-read.md",
         "## Timelines",
-        "```{code-block} python\n:fragment: no such module exists\n\nimport tea\n```\n\n"
-        "## Timelines",
+        "```{code-block} python\n:fragment: no such module exists\n\nimport tea\n"
+        "```\n\n## Timelines",
     )
     assert "import tea" in page(build(repository), "about/how-to-read").get_text()

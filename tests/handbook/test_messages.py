@@ -230,22 +230,14 @@ def test_a_claim_that_no_longer_holds_goes_red(repository: Path) -> None:
     assert "test_before_accept.py::test_a_bound_socket_takes_no_connections" in said
 
 
+BUILD = ("sphinx", "-n", "-W", "--keep-going", "-q", "-c", "conf", "docs", "out")
+
+
 def test_the_build_names_the_line_of_a_broken_include(repository: Path) -> None:
     page = repository / CHAPTER
     change(page, "listening/listen_returns.py", "listening/listen_return.py")
     line = line_of(page, "listen_return.py")
-    said = run(
-        repository,
-        "sphinx",
-        "-n",
-        "-W",
-        "--keep-going",
-        "-q",
-        "-c",
-        "conf",
-        "docs",
-        "out",
-    )
+    said = run(repository, *BUILD)
     assert f"before-accept.md:{line}: " in said
     assert "is no program of snippets/" in said
     assert "To mend it: name a file there" in said
@@ -256,17 +248,6 @@ def test_the_build_names_an_unknown_claim_and_a_missing_recording(
 ) -> None:
     change(repository / CHAPTER, "```{claim} not-connected", "```{claim} nt-connected")
     (repository / "snippets/listening/recorded/listen_returns.txt").unlink()
-    said = run(
-        repository,
-        "sphinx",
-        "-n",
-        "-W",
-        "--keep-going",
-        "-q",
-        "-c",
-        "conf",
-        "docs",
-        "out",
-    )
+    said = run(repository, *BUILD)
     assert "no test claims nt-connected-during-listen" in said
     assert "make record S=listening/listen_returns" in said

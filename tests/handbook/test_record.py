@@ -346,7 +346,9 @@ def test_a_pair_that_never_says_its_port_is_told_what_it_said(program: Write) ->
 
         print("hello")
     ''')
-    with pytest.raises(Problem, match="never printed 'on port {port}'; it printed: he"):
+    with pytest.raises(
+        Problem, match=r"never printed 'on port \{port\}'; it printed: he"
+    ):
         record.run(silent)
 
 

@@ -264,6 +264,10 @@ def test_the_page_for_a_wrong_address_works_at_any_address(folder: Path) -> None
 
 LONG = "x" * 31
 
+INLINE = (
+    '<code class="docutils literal notranslate"><span class="pre">a b</span></code>'
+)
+
 LINES = (
     '<pre><span id="a-1"><span class="kn">one</span>\n</span>'
     '<span id="a-2"><span class="n">two</span>\n</span></pre>'
@@ -295,7 +299,7 @@ LINES = (
             '<pre><span class="s">b&quot;x&quot;</span></pre>',
         ),
         (
-            '<code class="docutils literal notranslate"><span class="pre">a b</span></code>',
+            INLINE,
             '<code class="literal">a b</code>',
         ),
         ('<aside class="sidebar">', '<aside role="note" class="sidebar">'),

@@ -1,4 +1,4 @@
-"""Sockets for the tests of this part; every one is closed at the end of its test."""
+"""Sockets for the tests of every part; each is closed at the end of its test."""
 
 from __future__ import annotations
 
