@@ -938,7 +938,7 @@ class _References(HTMLParser):
             self.found.append(address)
 
 
-_CSS_URL = re.compile(r"url\(\s*['\"]?(?!data:|#)([^'\")\s]+)")
+_CSS_URL = re.compile(r"(?:url\(\s*['\"]?|@import\s+['\"])(?!data:|#)([^'\")\s]+)")
 
 
 def weigh(page: str, site: Path) -> Weight:

@@ -185,6 +185,7 @@ PAGE = """<!doctype html>
 <a href="other.html">Other</a> <svg><use href="#here"/></svg>
 </body></html>
 """
+LOOP = '@import "../site.css";'
 STYLE = "@import url('deep/more.css');a{background:url(data:image/png;base64,AA)}"
 
 
@@ -195,7 +196,7 @@ def site(tmp_path: Path) -> Path:
         "part/page.html": PAGE.encode(),
         "part/picture.png": noise(3000),
         "_static/site.css": STYLE.encode(),
-        "_static/deep/more.css": b"b{c:d}",
+        "_static/deep/more.css": LOOP.encode(),
         "_static/site.js": b"x" * 5000,
         "_static/icon one.png": noise(200),
         "_static/unused.js": noise(9000),
@@ -209,7 +210,7 @@ def site(tmp_path: Path) -> Path:
 
 def test_a_page_weighs_itself_and_what_it_asks_for_once(site: Path) -> None:
     weight = bench.weigh("part/page.html", site)
-    script = weight.assets - (3000 + len(STYLE) + len("b{c:d}") + 200)
+    script = weight.assets - (3000 + len(STYLE) + len(LOOP) + 200)
     assert weight.requests == 6
     assert 0 < script < 100, "5000 equal bytes are few once gzipped"
     assert 200 < weight.html < len(PAGE)
@@ -250,6 +251,17 @@ def test_the_cost_of_a_run_is_that_of_its_whole_tree(tmp_path: Path) -> None:
         [sys.executable, "-c", parent, burn], tmp_path, None, fails=("", "", "")
     )
     assert cost.cpu >= 0.3
+
+
+def test_a_run_without_end_is_ended_and_told(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", "import threading; threading.Event().wait()"]
+    fails = ("docs", "it does not build", "run make html")
+    with pytest.raises(Problem) as raised:
+        bench._spend(argv, tmp_path, None, fails=fails, timeout=0.5)
+    assert str(raised.value) == (
+        "docs: it does not build (no end after 0.5 s)\n"
+        "  To mend it: run make html\nit printed nothing"
+    )
 
 
 def test_the_sides_take_turns() -> None:

@@ -60,6 +60,9 @@ STATES = (  # in the order of their numbers, from 1: include/net/tcp_states.h
 PREVIEW = 40
 # States that end by themselves, at the latest when a delayed ACK is sent.
 PASSING = {"SYN_SENT", "SYN_RECV", "NEW_SYN_RECV", "FIN_WAIT1", "LAST_ACK", "CLOSING"}
+# Whether connect() or a long sendall() slept shows only in how long it took. Another
+# thread may keep the interpreter for some milliseconds, which is no sleep.
+SLOW = 100_000_000  # nanoseconds
 SETTLE = 0.3  # seconds to wait for that; a delayed ACK takes 0.2 at most
 SETTLE_PAUSE = 0.0005  # seconds
 TORN_TRIES = 5  # readings until two are equal, where others go on meanwhile
@@ -169,7 +172,7 @@ class Recorder:
                 event["result"] = self.result(name, result, caller)
                 return result
             finally:
-                slow = event["end"] - event["begin"] > 2_000_000
+                slow = event["end"] - event["begin"] > SLOW
                 event["blocked"] = will_wait or (name in WRITES | {"connect"} and slow)
                 if name == "socket":
                     event["socket"] = self.serial(sock)
