@@ -632,6 +632,13 @@ class LedgerSummary(Directive):
         head = "".join(f'<th scope="col">{name}</th>' for name in heads)
         unseen = sum(1 for identifier in known if identifier not in shown)
         note = f"<p>{unseen} of them stand on no chapter yet.</p>" if unseen else ""
+        read = pages.read_all(self.root)
+        fragments = sum("fragment" in b.options for page in read for b in page.blocks)
+        note += (
+            f"<p>Beside them: {len(find(self.root))} programs, each run and compared "
+            f"with its recording by the tests. Fragments of code on the pages that no "
+            f"test runs: {fragments}.</p>"
+        )
         return [
             _html(
                 '<div class="table-wrapper docutils container" tabindex="0" '
