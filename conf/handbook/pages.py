@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -60,6 +61,7 @@ class Page:
         return [block for block in self.blocks if block.name in names]
 
 
+@functools.cache
 def _parser() -> MarkdownIt:
     return MarkdownIt("commonmark").use(front_matter_plugin).use(colon_fence_plugin)
 
@@ -89,7 +91,13 @@ def _blocks(path: Path, text: str, offset: int) -> Iterator[Block]:
 
 
 def read(path: Path, docs: Path) -> Page:
-    """Read one page."""
+    """Read one page; again only when its file has changed."""
+    about = path.stat()
+    return _read(path, docs, about.st_mtime_ns, about.st_size)
+
+
+@functools.lru_cache(maxsize=4096)
+def _read(path: Path, docs: Path, _time: int, _size: int) -> Page:
     text = path.read_text(encoding="utf-8")
     headings, paragraphs, indented, front = [], [], [], {}
     tokens = _parser().parse(text)

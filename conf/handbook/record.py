@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 TRACED = Path(__file__).resolve().parent / "traced"
 TIMEOUT = 20.0  # seconds a program may take, however busy the machine
-FORMAT = 1
+FORMAT = 2
 Event = dict[str, Any]
 
 
@@ -731,7 +731,7 @@ def _in_words(event: Event) -> str:
     }
     rows = [
         f"{row['local'][1]}-{row['peer'][1]} {row['state']} "
-        f"unread {row['unread']}{'' if row['owned'] else ' inode 0'}"
+        f"unread {row.get('unread', 0)}{'' if row.get('owned', 1) else ' inode 0'}"
         for row in event.get("kernel", [])
     ]
     seen = f" [kernel: {'; '.join(rows)}]" if rows else ""

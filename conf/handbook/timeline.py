@@ -117,8 +117,7 @@ class _Story:
         self.by_role = len(recording.lanes) == 1
         self.lanes = self._lanes()
         self.connections = len(self.accepted | self.dialled) > 2
-        self.drawn: dict[tuple[str, str], tuple[str, ...]] = {}
-        self.halves: dict[tuple[str, str], str] = {}
+        self.drawn: dict[tuple[int, int], tuple[str, ...]] = {}
 
     def _lanes(self) -> list[tuple[str, str]]:
         """Name the lanes, each with its side of the kernel."""
@@ -169,9 +168,13 @@ class _Story:
             (m for m in moments if m.part != "waits" and "kernel" in m.event),
             key=lambda m: m.event["seen"],
         )
-        rows_of = {self._row_of_look(moments, m).number: m.event for m in looks}
-        for number, event in sorted(rows_of.items()):
-            self._kernel(moments[number], event["kernel"])
+        seen: dict[int, dict[str, Any]] = {}
+        for look in looks:
+            rows = seen.setdefault(self._row_of_look(moments, look).number, {})
+            for row in look.event["kernel"]:
+                rows[f"{row['local']} {row['peer']}"] = row
+        for number, rows in sorted(seen.items()):
+            self._kernel(moments[number], list(rows.values()))
         return moments
 
     def _row_of_look(self, moments: list[Moment], asked: Moment) -> Moment:
@@ -297,49 +300,31 @@ class _Story:
 
     def _kernel(self, moment: Moment, rows: list[dict[str, Any]]) -> None:
         """Add to a row what changed in the kernel's table."""
-        present = set()
         told = []
         for row in rows:
-            listening = row["state"] == "LISTEN"
             local, peer = row["local"][1], row["peer"][1]
+            key = (local, peer)
             client = local in self.client_ports and peer not in self.client_ports
-            half = "left" if client and not listening else "right"
-            key = (f"{local}", f"{peer}")
-            present.add(key)
+            half = "left" if client else "right"
+            port = local if client else peer
+            name = f":{port}" if self.connections and peer else ""
+            whose = f"{_END[half]} end" if peer else "listening socket"
+            if name:
+                whose += f" (port {port})"
+            if row["state"] == "GONE":
+                self.drawn.pop(key, None)
+                moment.states.append((half, name, [("gone", "gone")]))
+                told.append(f"{whose} gone")
+                continue
             pills = self._pills(row, half)
-            text = tuple(text for text, _ in pills)
+            text = tuple(words for words, _ in pills)
             if self.drawn.get(key) == text:
                 continue
             before = self.drawn.get(key, ())
             self.drawn[key] = text
-            self.halves[key] = half
-            name = f":{local if half == 'left' else peer}" if self.connections else ""
-            fresh = [p for i, p in enumerate(pills) if i == 0 or p[0] not in before]
-            if listening or pills[0][0] not in before or len(fresh) > 1:
-                moment.states.append((half, "" if listening else name, fresh))
-            elif before and len(text) < len(before):
-                moment.states.append((half, name, [(pills[0][0], pills[0][1])]))
-            whose = "listening socket" if listening else f"{_END[half]} end"
-            if name and not listening:
-                whose += f" (port {name[1:]})"
+            news = [pill for pill in pills[1:] if pill[0] not in before]
+            moment.states.append((half, name, [pills[0], *news]))
             told.append(f"{whose} {', '.join(text)}")
-        for key in list(self.drawn):
-            if key not in present:
-                half = self.halves[key]
-                name = key[0] if half == "left" else key[1]
-                del self.drawn[key]
-                if key[1] == "0":
-                    told.append("listening socket gone")
-                    moment.states.append((half, "", [("gone", "gone")]))
-                else:
-                    told.append(f"{_END[half]} end gone")
-                    moment.states.append(
-                        (
-                            half,
-                            f":{name}" if self.connections else "",
-                            [("gone", "gone")],
-                        )
-                    )
         if told:
             moment.words += " The kernel then has: " + "; ".join(told) + "."
 

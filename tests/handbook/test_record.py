@@ -64,8 +64,28 @@ def test_the_kernel_is_read_after_each_call(program: Write) -> None:
     assert len(waiting) == 1
     assert waiting[0]["state"] == "ESTABLISHED"
     assert waiting[0]["owned"] is False
-    listener = next(row for row in sent["kernel"] if row["state"] == "LISTEN")
+    dialled = next(e for e in made.events if e["call"] == "connect")
+    listener = next(row for row in dialled["kernel"] if row["state"] == "LISTEN")
     assert listener["unread"] == 1
+    assert len(sent["kernel"]) == 1, "only what changed is kept"
+    assert [row["state"] for row in made.events[-1]["kernel"]] == ["GONE"]
+
+
+def test_without_netlink_the_table_is_read_and_says_the_same(
+    program: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = program(TALK)
+    by_address = record.run(asked)
+    blocked = (
+        "import pathlib, socket\n"
+        "if hasattr(socket, 'AF_NETLINK'):\n    del socket.AF_NETLINK\n"
+        f"exec(pathlib.Path({str(record.TRACED / 'sitecustomize.py')!r}).read_text())\n"
+    )
+    folder = asked.root / "traced"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(blocked)
+    monkeypatch.setattr(record, "TRACED", folder)
+    assert record.diff(by_address, record.run(asked), asked) == ""
 
 
 def test_the_tracer_takes_no_low_descriptor(program: Write) -> None:

@@ -12,6 +12,7 @@ the bare interpreter of the program.
 
 from __future__ import annotations
 
+import _socket
 import atexit
 import contextlib
 import errno
@@ -28,8 +29,12 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import FrameType
+
+    Address = tuple[str, int]
+    Pair = tuple[int, Address, Address | None]
+    Row = dict[str, Any]
 
 READS = {"accept", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg"}
 WRITES = {"send", "sendall", "sendto", "sendmsg"}
@@ -64,8 +69,8 @@ PASSING = {"SYN_SENT", "SYN_RECV", "NEW_SYN_RECV", "FIN_WAIT1", "LAST_ACK", "CLO
 # thread may keep the interpreter for some milliseconds, which is no sleep.
 SLOW = 100_000_000  # nanoseconds
 SETTLE = 0.3  # seconds to wait for that; a delayed ACK takes 0.2 at most
+ARRIVE = 0.06  # seconds to wait until bytes that were sent have been acknowledged
 SETTLE_PAUSE = 0.0005  # seconds
-TORN_TRIES = 5  # readings until two are equal, where others go on meanwhile
 
 
 class Recorder:
@@ -85,12 +90,12 @@ class Recorder:
             weakref.WeakKeyDictionary()
         )
         self.count = 0
-        self.ports: set[int] = set()
+        self.pairs: dict[str, Pair] = {}
+        self.seen: dict[str, Row] = {}
+        self.kernel = Kernel()
         self.alone = True
-        self.last_kernel: object = None
         self.known: dict[str, str | None] = {}
         self.lock = threading.Lock()
-        _tables()
         self.write({"event": "process", "pid": os.getpid(), "parent": os.getppid()})
 
     def write(self, event: dict[str, Any]) -> None:
@@ -102,6 +107,7 @@ class Recorder:
         self.lock = threading.Lock()
         self.inside = threading.local()
         self.alone = False
+        self.kernel = Kernel()  # two processes would read each other's answers
         self.write({"event": "process", "pid": os.getpid(), "parent": os.getppid()})
 
     def program_of(self, filename: str) -> str | None:
@@ -181,10 +187,10 @@ class Recorder:
                 event["type"] = sock.type.name
                 event["family"] = sock.family.name
                 self.addresses(event, sock)
-                kernel = self.kernel()
+                changed = self.look()
                 event["seen"] = time.monotonic_ns()
-                if kernel is not None:
-                    event["kernel"] = kernel
+                if changed:
+                    event["kernel"] = changed
                 self.write(event)
         finally:
             self.inside.busy = False
@@ -204,7 +210,7 @@ class Recorder:
             conn, peer = result
             self.made_at[conn] = caller
             if conn.family in (socket.AF_INET, socket.AF_INET6):
-                self.ports.add(peer[1])
+                self.watch(conn.family, conn.getsockname(), peer)
             return {
                 "socket": self.serial(conn),
                 "fd": conn.fileno(),
@@ -219,45 +225,49 @@ class Recorder:
             return
         if sock.family not in (socket.AF_INET, socket.AF_INET6):
             return
+        known: dict[str, Any] = {}
         for key, ask in (("local", sock.getsockname), ("peer", sock.getpeername)):
-            try:
-                address = ask()
-            except OSError:
-                continue
-            event[key] = _plain(address)
-            if address[1]:
-                self.ports.add(address[1])
+            with contextlib.suppress(OSError):
+                known[key] = ask()
+                event[key] = _plain(known[key])
+        if sock.type != socket.SOCK_STREAM:
+            return
+        if event["call"] == "listen" and "error" not in event:
+            self.watch(sock.family, known["local"], None)
+        elif "peer" in known:
+            self.watch(sock.family, known["local"], known["peer"])
 
-    def kernel(self) -> object:
-        """Read the kernel's rows for this program's ports, once they are settled.
+    def watch(self, family: int, local: Address, peer: Address | None) -> None:
+        """Ask the kernel about this socket from now on, and about its other end."""
+        pairs = [(family, local[:2], peer[:2] if peer else None)]
+        if peer:
+            pairs.append((family, peer[:2], local[:2]))
+        for pair in pairs:
+            self.pairs.setdefault(_key(pair), pair)
 
-        None where they are what they were, or where this system has no
-        /proc/net/tcp. With other threads or processes about, nothing settles:
-        then it is enough that two readings in a row are equal, so that no row
-        is from before a change and another from after it.
+    def look(self) -> list[Row]:
+        """Say what changed in the kernel's table, once it has settled.
+
+        With other threads or processes about, nothing settles: then it is looked
+        at as it is. A socket that is no longer there has the state GONE.
         """
-        if not self.ports or not _tables():
-            return None
-        rows = _kernel_rows(self.ports)
+        if not self.pairs:
+            return []
+        pairs = list(self.pairs.values())
+        rows = self.kernel.rows(pairs)
         if self.alone and threading.active_count() == 1:
-            give_up = time.monotonic() + SETTLE
-            equal = 0
-            while equal < 2 and time.monotonic() < give_up:
+            began = time.monotonic()
+            while time.monotonic() - began < _patience(rows.values()):
                 time.sleep(SETTLE_PAUSE)  # waits: the kernel has no event for "settled"
-                again = _kernel_rows(self.ports)
-                passing = any(row["state"] in PASSING for row in again)
-                equal = equal + 1 if again == rows and not passing else 0
-                rows = again
-        else:
-            for _ in range(TORN_TRIES):
-                again = _kernel_rows(self.ports)
-                if again == rows:
-                    break
-                rows = again
-        if rows == self.last_kernel:
-            return None
-        self.last_kernel = rows
-        return rows
+                rows = self.kernel.rows(pairs)
+        changed = [row for key, row in rows.items() if self.seen.get(key) != row]
+        changed += [
+            {"local": row["local"], "peer": row["peer"], "state": "GONE"}
+            for key, row in self.seen.items()
+            if key not in rows
+        ]
+        self.seen = rows
+        return changed
 
     def at_exit(self) -> None:
         """Name the sockets that the program leaves open."""
@@ -301,52 +311,136 @@ def _error(error: BaseException) -> dict[str, Any]:
     }
 
 
-def _kernel_rows(ports: set[int]) -> list[dict[str, Any]]:
-    """Read /proc/net/tcp and tcp6: state, queues and owner of the sockets on `ports`.
+class Kernel:
+    """What the kernel's table of TCP sockets says about a few of them.
 
-    Source: proc(5), /proc/net/tcp. `unread` of a LISTEN row is the length of
-    its accept queue; inode 0 means that no descriptor refers to the socket.
+    Each is asked for by its two addresses, as ss does it (sock_diag(7)); where
+    that is not to be had, the whole of /proc/net/tcp is read (proc(5)), which takes
+    a thousand times as long. `unread` of a listening socket is the length of its
+    accept queue; a socket is `owned` if its inode is not 0, that is, if a
+    descriptor refers to it.
     """
-    rows = []
-    for table in _tables():
-        for line in _whole(table).decode("ascii").splitlines()[1:]:
-            cells = line.split()
-            local, peer = _address(cells[1]), _address(cells[2])
-            # Both ends must be known: an old connection of another program may
-            # still be in TIME_WAIT on one of these ports.
-            listens = peer[1] == 0
-            if local[1] not in ports or not (listens or peer[1] in ports):
-                continue
-            sent, _, unread = cells[4].partition(":")
-            rows.append(
-                {
+
+    ASK = struct.Struct("=IHHII BBBBI HH16s16sIII")
+    ANSWER = struct.Struct("=BBBB HH16s16sIII IIIII")
+    HEAD = struct.Struct("=IHHII")
+    BY_FAMILY, REQUEST, NO_COOKIE = 20, 1, 0xFFFFFFFF
+
+    def __init__(self) -> None:
+        """Open what is asked, out of the way of the program's descriptors."""
+        self.lock = threading.Lock()
+        self.tables: list[int] = []
+        self.socket = -1
+        try:
+            family, protocol = socket.AF_NETLINK, 4  # NETLINK_SOCK_DIAG
+            raw = _socket.socket(family, socket.SOCK_DGRAM, protocol)
+            self.socket = _high_descriptor(raw.detach())
+            os.set_blocking(self.socket, False)
+            here = (socket.AF_INET, ("127.0.0.1", 1), ("127.0.0.1", 1))
+            self.ask(*here)
+        except (AttributeError, OSError):
+            for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+                with contextlib.suppress(OSError):
+                    table = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+                    self.tables.append(_high_descriptor(table))
+            self.socket = -1
+
+    def rows(self, pairs: list[Pair]) -> dict[str, Row]:
+        """Look every pair up: (family, local address, peer address or None)."""
+        if self.socket < 0:
+            return self.read(pairs)
+        found = {}
+        with self.lock:
+            for pair in pairs:
+                row = self.ask(*pair)
+                if row is not None:
+                    found[_key(pair)] = row
+        return found
+
+    def ask(self, family: int, local: Address, peer: Address | None) -> Row | None:
+        """Ask for one socket; None if the kernel has none with these addresses."""
+        peer = peer or (_wildcard(family), 0)
+        os.write(
+            self.socket,
+            self.ASK.pack(
+                *(self.ASK.size, self.BY_FAMILY, self.REQUEST, 0, 0),
+                *(family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF),
+                *(socket.htons(local[1]), socket.htons(peer[1])),
+                *(_packed(family, local[0]), _packed(family, peer[0])),
+                *(0, self.NO_COOKIE, self.NO_COOKIE),
+            ),
+        )
+        reply = os.read(self.socket, 4096)
+        if self.HEAD.unpack_from(reply)[1] != self.BY_FAMILY:
+            number = -struct.unpack_from("=i", reply, self.HEAD.size)[0]
+            if number == errno.ENOENT:
+                return None
+            raise OSError(number, os.strerror(number))
+        answer = self.ANSWER.unpack_from(reply, self.HEAD.size)
+        state, ports = answer[1], answer[4:6]
+        # Where there is no such connection, the kernel gives the listening socket.
+        if socket.ntohs(ports[1]) != peer[1]:
+            return None
+        return {
+            "local": [local[0], local[1]],
+            "peer": [peer[0], peer[1]],
+            "state": STATES[state - 1],
+            # Of a listening socket this is the backlog.
+            "unacked": 0 if STATES[state - 1] == "LISTEN" else answer[13],
+            "unread": answer[12],
+            "owned": answer[15] != 0,
+        }
+
+    def read(self, pairs: list[Pair]) -> dict[str, Row]:
+        """Read the whole tables, and keep what was asked for."""
+        wanted = {_key(pair) for pair in pairs}
+        found = {}
+        for table in self.tables:
+            data = b""
+            while piece := os.pread(table, 1 << 16, len(data)):
+                data += piece
+            for line in data.decode("ascii").splitlines()[1:]:
+                cells = line.split()
+                local, peer = _address(cells[1]), _address(cells[2])
+                key = f"{local[0]}:{local[1]} {peer[0]}:{peer[1]}"
+                if key not in wanted:
+                    continue
+                sent, _, unread = cells[4].partition(":")
+                state = STATES[int(cells[3], 16) - 1]
+                found[key] = {
                     "local": local,
                     "peer": peer,
-                    "state": STATES[int(cells[3], 16) - 1],
-                    "unacked": int(sent, 16),
+                    "state": state,
+                    "unacked": 0 if state == "LISTEN" else int(sent, 16),
                     "unread": int(unread, 16),
                     "owned": cells[9] != "0",
                 }
-            )
-    rows.sort(key=lambda row: (row["state"] != "LISTEN", row["local"], row["peer"]))
-    return rows
+        return found
 
 
-@functools.cache
-def _tables() -> list[int]:
-    """Open the kernel's tables once, out of the way of the program's descriptors."""
-    found = []
-    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError):
-            found.append(_high_descriptor(os.open(name, os.O_RDONLY | os.O_CLOEXEC)))
-    return found
+def _patience(rows: Iterable[Row]) -> float:
+    """Say how many seconds it is worth to wait for the rows to settle."""
+    seconds = 0.0
+    for row in rows:
+        if row["state"] in PASSING:
+            seconds = SETTLE
+        elif row["unacked"]:
+            seconds = max(seconds, ARRIVE)
+    return seconds
 
 
-def _whole(table: int) -> bytes:
-    data = b""
-    while piece := os.pread(table, 1 << 16, len(data)):
-        data += piece
-    return data
+def _wildcard(family: int) -> str:
+    return "::" if family == socket.AF_INET6 else "0.0.0.0"  # noqa: S104 - a name
+
+
+def _packed(family: int, address: str) -> bytes:
+    return socket.inet_pton(family, address.partition("%")[0]).ljust(16, b"\0")
+
+
+def _key(pair: Pair) -> str:
+    family, local, peer = pair
+    peer = peer or (_wildcard(family), 0)
+    return f"{local[0]}:{local[1]} {peer[0]}:{peer[1]}"
 
 
 def _address(cell: str) -> list[Any]:
