@@ -170,11 +170,11 @@ class _Story:
         )
         seen: dict[int, dict[str, Any]] = {}
         for look in looks:
-            rows = seen.setdefault(self._row_of_look(moments, look).number, {})
+            last = seen.setdefault(self._row_of_look(moments, look).number, {})
             for row in look.event["kernel"]:
-                rows[f"{row['local']} {row['peer']}"] = row
-        for number, rows in sorted(seen.items()):
-            self._kernel(moments[number], list(rows.values()))
+                last[f"{row['local']} {row['peer']}"] = row
+        for number, last in sorted(seen.items()):
+            self._kernel(moments[number], list(last.values()))
         return moments
 
     def _row_of_look(self, moments: list[Moment], asked: Moment) -> Moment:

@@ -89,6 +89,7 @@ class Recorder:
         self.made_at: weakref.WeakKeyDictionary[socket.socket, tuple[str, int]] = (
             weakref.WeakKeyDictionary()
         )
+        self.named: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.count = 0
         self.pairs: dict[str, Pair] = {}
         self.seen: dict[str, Row] = {}
@@ -209,6 +210,7 @@ class Recorder:
         if name == "accept" and isinstance(result, tuple):
             conn, peer = result
             self.made_at[conn] = caller
+            self.named.add(conn)
             if conn.family in (socket.AF_INET, socket.AF_INET6):
                 self.watch(conn.family, conn.getsockname(), peer)
             return {
@@ -220,8 +222,14 @@ class Recorder:
         return _plain(result)
 
     def addresses(self, event: dict[str, Any], sock: socket.socket) -> None:
-        """Add both addresses of an Internet socket, where it has them."""
-        if event["call"] in ("close", "setsockopt") or sock.fileno() < 0:
+        """Add the addresses of an Internet socket to the calls that give it any.
+
+        After other calls they are known already, and asking would be a race: a
+        socket whose other end has just left may have no peer any more.
+        """
+        known_before = sock in self.named
+        self.named.add(sock)
+        if known_before and event["call"] not in NAMES or sock.fileno() < 0:
             return
         if sock.family not in (socket.AF_INET, socket.AF_INET6):
             return
