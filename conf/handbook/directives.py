@@ -439,7 +439,7 @@ class ClaimRole(SphinxRole):
             return [], []
         self.env.note_dependency(str(made.path))
         reference = tick(made, "✓", "../" * self.env.docname.count("/"))
-        reference["reftitle"] = f"Tested: {made.sentence}"
+        reference["reftitle"] = "Tested" if made.test else "Cited"
         return [reference], []
 
 

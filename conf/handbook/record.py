@@ -14,8 +14,10 @@ from run to run, and the picture is drawn from the recording as it was.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import difflib
+import functools
 import json
 import os
 import platform
@@ -352,9 +354,12 @@ def _assemble(
     kept = []
     for event in calls:
         program = event["program"]
+        path = snippet.root / "snippets" / f"{program}.py"
         entry: Event = {
             "lane": names[_lane_key(event)],
-            "line": event["line"],
+            "line": _with_line(path, event["line"])
+            if event["call"] == "close"
+            else event["line"],
             "call": event["call"],
             "socket": numbers.setdefault(
                 (event["pid"], event["socket"]), len(numbers) + 1
@@ -395,6 +400,29 @@ def _assemble(
         python=platform.python_version(),
         kernel=f"{platform.system()} {platform.release().split('-')[0]}",
     )
+
+
+@functools.cache
+def _with_headers(path: Path, _time: int) -> tuple[tuple[int, int], ...]:
+    """First and last line of the head of each with statement, innermost first."""
+    found = [
+        (node.lineno, node.body[0].lineno - 1)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.With | ast.AsyncWith)
+    ]
+    return tuple(sorted(found, key=lambda head: head[1] - head[0]))
+
+
+def _with_line(path: Path, line: int) -> int:
+    """Give the line on which the with statement begins whose end closed a socket.
+
+    Python up to 3.12 names that line itself; later versions name the line of the
+    item within the head.
+    """
+    for first, last in _with_headers(path, path.stat().st_mtime_ns):
+        if first <= line <= last:
+            return first
+    return line
 
 
 def _one_wait(calls: list[Event]) -> list[Event]:

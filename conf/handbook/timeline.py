@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LANE = 110
 BAR = 8
 GAP = 5
-KERNEL = 134
+KERNEL = 150
 TOP = 34
 LINE = 13
 PILL = 15
@@ -347,13 +347,20 @@ class _Story:
             if unread == 0:
                 pills.append(("end unread", "bytes"))
         if unread:
-            pills.append((f"{unread} B unread", "bytes"))
+            pills.append((f"{_size(unread)} unread", "bytes"))
         if row["unacked"] > 1 or (row["unacked"] and state == "ESTABLISHED"):
-            pills.append((f"{row['unacked']} B unacked", "bytes"))
+            pills.append((f"{_size(row['unacked'])} unacked", "bytes"))
         return pills
 
 
 _END = {"left": "client's", "right": "server's"}
+
+
+def _size(size: int) -> str:
+    """Say a number of bytes in at most six characters."""
+    if size < 10_000:
+        return f"{size} B"
+    return f"{size // 1000} kB" if size < 1_000_000 else f"{size / 1e6:.1f} MB"
 
 
 def _bytes(size: int) -> str:

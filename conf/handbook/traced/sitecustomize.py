@@ -229,7 +229,7 @@ class Recorder:
         """
         known_before = sock in self.named
         self.named.add(sock)
-        if known_before and event["call"] not in NAMES or sock.fileno() < 0:
+        if (known_before and event["call"] not in NAMES) or sock.fileno() < 0:
             return
         if sock.family not in (socket.AF_INET, socket.AF_INET6):
             return
