@@ -17,7 +17,7 @@ def main() -> None:
             client.connect(bound.getsockname())
         except ConnectionRefusedError as error:
             print("  client: connect() ->", error)
-        bound.settimeout(0)  # the error at once, not after a wait
+        bound.settimeout(5)
         try:
             bound.accept()
         except OSError as error:

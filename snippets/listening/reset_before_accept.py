@@ -1,7 +1,7 @@
-"""A client resets its connection before accept(): accept() succeeds all the same.
+"""A client sends and resets before accept(): accept() succeeds all the same.
 
-On Linux the dead connection stays in the queue, and the error comes with the
-first use of the new socket. Other systems may leave it out of the queue.
+On Linux the dead connection stays in the queue. What the client sent can still be
+read; then the error comes. Other systems may leave it out of the queue.
 
 Needs: Linux
 """
@@ -18,13 +18,15 @@ def main() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(5)
         with socket.create_connection(listener.getsockname(), timeout=5) as client:
+            client.sendall(b"late")
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
-        print("client: connect(), then close() with a reset")
+        print("client: connect(), sendall(b'late'), then close() with a reset")
 
         connection, peer = listener.accept()
         print("server: accept() -> a socket that was connected to", peer)
         with connection:
             connection.settimeout(5)
+            print("server: recv() ->", connection.recv(1024))
             for call in (lambda: connection.recv(1024), connection.getpeername):
                 try:
                     call()

@@ -1,8 +1,8 @@
 """The client never calls accept(): on its socket the call is an error.
 
 accept() takes a connection out of a listening socket's queue, and a client's
-socket has no queue. The calls are non-blocking because of the error's text: with
-a time-out, Python first waits for something to accept, and says "timed out".
+socket has no queue. The calls are non-blocking because of the error's text: on a
+connected socket with a time-out Python first waits, and then says "timed out".
 """
 
 import socket

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import struct
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -206,10 +207,10 @@ def check_established(client: socket.socket) -> None:
     "RFC 9293 section 3.5",
     often_said="While the server listens, nothing is connected yet.",
 )
-def test_connect_returns_before_accept_is_called(listener: socket.socket) -> None:
-    """A client's connect() returns before the server calls accept().
+def test_connect_returns_though_nobody_called_accept(listener: socket.socket) -> None:
+    """A client's connect() needs no accept(): it returns if nobody has called it yet.
 
-    The kernel finishes the handshake by itself, and both ends are established.
+    The kernels make the connection by themselves, and both ends are established.
     """
     with socket.create_connection(listener.getsockname(), timeout=5) as client:
         check_established(client)
@@ -268,15 +269,13 @@ def accept_and_greet(server: socket.socket) -> socket.socket:
 @claim(
     "accept-makes-the-connection",
     "accept(2)",
-    "tcp(7)",
     "RFC 9293 section 3.5",
     often_said="The connection is really made in accept().",
 )
 def test_accept_sends_nothing(sockets: ExitStack) -> None:
     """accept() makes no connection: it sends nothing.
 
-    It takes a finished connection out of a queue of the kernel and gives it a
-    descriptor.
+    It takes a connection out of a queue of the kernel and gives it a descriptor.
     """
     check_makes_nothing(accept, sockets)
 
@@ -374,3 +373,66 @@ def test_listen_without_bind_picks_a_port(sockets: ExitStack) -> None:
     assert port != 0
     client = sockets.enter_context(socket.create_connection(("127.0.0.1", port), 5))
     assert client.getpeername() == ("127.0.0.1", port)
+
+
+@claim(
+    "unaccepted-are-reset",
+    "Linux, net/ipv4/inet_connection_sock.c, inet_csk_listen_stop()",
+)
+def test_a_queued_client_is_reset_with_the_last_descriptor(
+    listener: socket.socket, sockets: ExitStack
+) -> None:
+    """A client that nobody accepted is reset when the listening socket goes away.
+
+    That is when its last descriptor is closed, and no sooner.
+    """
+    other = sockets.enter_context(listener.dup())
+    client = client_of(listener, sockets)
+    listener.close()
+    client.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        client.recv(1)
+    client.settimeout(5)
+    other.close()
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+
+
+DYING = """
+import socket, sys
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print(listener.getsockname()[1], flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_queued_client_is_reset_when_the_process_dies() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", DYING],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        try:
+            assert server.stdout is not None
+            port = int(server.stdout.readline())
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+                server.kill()
+                with pytest.raises(ConnectionResetError):
+                    client.recv(1)
+        finally:
+            server.kill()
+
+
+def test_what_came_before_a_reset_can_still_be_read(
+    listener: socket.socket, sockets: ExitStack
+) -> None:
+    client = client_of(listener, sockets)
+    client.sendall(b"late")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    connection = sockets.enter_context(listener.accept()[0])
+    connection.settimeout(5)
+    assert connection.recv(1024) == b"late"
+    with pytest.raises(ConnectionResetError):
+        connection.recv(1024)

@@ -105,7 +105,7 @@ def test_one_listen_is_enough_for_many_clients(sockets: ExitStack) -> None:
 @claim(
     "listener-listens-again-after-accept",
     "accept(2)",
-    "close(2)",
+    "RFC 9293 section 3.3.2",
     often_said="After accept() the server socket goes back to listening or is closed.",
 )
 def test_a_listening_socket_never_stops_listening(
@@ -146,7 +146,11 @@ def test_all_accepted_sockets_have_the_listeners_port(
 
 
 @linux
-@claim("connection-identified-by-4-tuple", "RFC 9293 section 3.4.1", "ip(7)")
+@claim(
+    "connection-identified-by-4-tuple",
+    "RFC 9293 section 3.4.1",
+    "ip(7) IP_BIND_ADDRESS_NO_PORT",
+)
 def test_no_two_connections_share_all_four_numbers(sockets: ExitStack) -> None:
     """A connection is identified by two IP addresses and two ports.
 
