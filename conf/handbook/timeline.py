@@ -417,10 +417,11 @@ def draw(
     for moment in moments:
         pieces += _row(moment, geometry, id, link, line)
     pieces.append("</svg>")
+    svg = "".join(pieces).replace(' text-anchor="start"', "")  # the default
     words = tuple(
         (line(moment.event), moment.words, link(moment.event)) for moment in moments
     )
-    return Timeline("".join(pieces), words, geometry.width, int(height))
+    return Timeline(svg, words, geometry.width, int(height))
 
 
 class _Geometry:
@@ -541,7 +542,7 @@ def _row(
         f'<g class="tl-event" data-step="{moment.number}" data-line="{line(event)}">'
     )
     if address:
-        told = f"Line {line(event)}: {moment.words}"
+        told = f"Line {line(event)}: {' '.join(text for text, _ in moment.labels)}"
         yield f'<a href="{escape(address)}" aria-label="{escape(told)}">'
     anchor, at = ("end", x - 4) if side == "left" else ("start", x + BAR + 4)
     failed = "error" in event
