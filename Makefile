@@ -37,7 +37,7 @@ live: $(READY)  ## serve the site on loopback, rebuild and reload on every edit
 	  --ignore '*/__pycache__/*' --re-ignore '.*\.pyc$$|.*~$$|.*\.swp$$' $(ARGS) docs build/live
 
 html: $(READY)  ## build the site once, and say where it is
-	@$(SPHINX) -j 4 -q docs build/html
+	@$(SPHINX) -j 4 docs build/html
 	@echo "built: $(CURDIR)/build/html/index.html"
 
 test: $(READY)  ## run every program, claim and page test

@@ -25,7 +25,7 @@ MESSAGE
 fi
 echo "setting up $venv with $("$chosen" --version) (once, and when requirements.txt changes)"
 "$chosen" -m venv --clear "$venv"
-if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+if ! "$venv/bin/python" -m pip install --disable-pip-version-check \
   --requirement requirements.txt; then
   rm -rf "$venv"
   cat >&2 <<'MESSAGE'
