@@ -27,6 +27,8 @@ LONG = (
 )
 WORDS = (900, 1500)
 DIRECTIVES_OF_CODE = ("code-block", "code", "sourcecode", "parsed-literal")
+REFUSED = ("include", "raw", "eval-rst", "literal-include")
+TYPED = ("make", "python", "python3", "git", "ss", "apt", "cd", "curl", "nc", "strace")
 
 
 def problems(root: Path = ROOT) -> list[Problem]:
@@ -38,10 +40,24 @@ def problems(root: Path = ROOT) -> list[Problem]:
             snippets.append(read_snippet(path, root))
         except Problem as problem:
             found.append(problem)
+    expected = set(find(root))
+    found += [
+        Problem(
+            place(root, path),
+            "no part of the handbook: nothing runs it",
+            "put it at snippets/<part>/<name>.py",
+        )
+        for path in sorted((root / "snippets").rglob("*.py"))
+        if path not in expected
+    ]
+    try:
+        claims.collect(root)
+    except Problem as problem:
+        found.append(problem)
     if found:
         return found  # the other checks need programs that can be read
     read = pages.read_all(root)
-    for check in (shown, recorded, named, quiet):
+    for check in (shown, recorded, named, quiet, ledgers):
         found += check(root, read, snippets)
     for page in read:
         for look in (fences, includes, ledgered, timelines):
@@ -144,7 +160,32 @@ def named(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pro
                 )
 
 
-SLEEP = re.compile(r"\b(?:time|asyncio)\.sleep\(")
+def ledgers(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """Every part that claims something has its page of the ledger."""
+    del snippets
+    docnames = {page.docname for page in read}
+    for part in sorted({made.part for made in claims.collect(root).values()}):
+        page = f"reference/claims/{part}"
+        if page not in docnames:
+            yield Problem(
+                f"docs/{page}.md",
+                f"the part {part} makes claims, and has no page in the ledger",
+                "write it like docs/reference/claims/sockets.md, and name it in "
+                "docs/reference/claims/index.md",
+            )
+
+
+def _sleeps(text: str) -> set[int]:
+    """Give the lines on which something called sleep is called."""
+    return {
+        node.lineno
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call)
+        and (
+            (isinstance(node.func, ast.Name) and node.func.id == "sleep")
+            or (isinstance(node.func, ast.Attribute) and node.func.attr == "sleep")
+        )
+    }
 
 
 def quiet(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
@@ -155,8 +196,9 @@ def quiet(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pro
     ]
     programs = [(snippet.path, snippet.source) for snippet in snippets]
     for path, text in programs + tests:
-        for number, line in enumerate(text.splitlines(), 1):
-            if SLEEP.search(line) and "# waits:" not in line:
+        lines = text.splitlines()
+        for number in sorted(_sleeps(text)):
+            if "# waits:" not in lines[number - 1]:
                 yield Problem(
                     place(root, path, number),
                     "a sleep where an event could be waited for",
@@ -212,10 +254,26 @@ def stale(root: Path, snippet: Snippet, difference: str) -> Problem:
 def fences(root: Path, page: Page) -> Iterator[Problem]:
     """Code and output on a page come from a file, or say why not."""
     for block in page.blocks:
-        plain = block.name == ""
-        if plain and block.argument.split(" ")[0] in COMMANDS:
+        name = block.name.lower()
+        plain = name == ""
+        if name in REFUSED:
+            yield Problem(
+                _at(root, block),
+                f"{{{name}}} brings in what no check sees",
+                "use {literalinclude} for a program, and Markdown for the rest",
+            )
             continue
-        if not plain and block.name not in DIRECTIVES_OF_CODE:
+        if plain and block.argument.split(" ")[0] in COMMANDS:
+            for row in block.body.splitlines():
+                if row.strip() and row.split()[0] not in TYPED:
+                    yield Problem(
+                        _at(root, block),
+                        f"{row.strip()!r} does not look like a command",
+                        "a fence of the kind sh holds what readers type; show output "
+                        "with {recorded}",
+                    )
+            continue
+        if not plain and name not in DIRECTIVES_OF_CODE:
             continue
         if block.options.get("fragment"):
             continue
@@ -226,6 +284,12 @@ def fences(root: Path, page: Page) -> Iterator[Problem]:
             "so it can go stale",
             "move it to snippets/ and include it; show output with {recorded}; "
             "if it cannot run, use {code-block} with ':fragment: why'",
+        )
+    for line in page.html:
+        yield Problem(
+            place(root, page.path, line),
+            "code written as HTML: no test runs it",
+            "include a program, or show output with {recorded}",
         )
     for line in page.indented:
         yield Problem(

@@ -15,6 +15,7 @@ read, never imported, so that building the site runs nothing.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import hashlib
 import json
 import re
@@ -74,6 +75,7 @@ class Claim:
     line: int
     test: str  # the test's name; "" for a cited claim
     code: str
+    rests_on: str = ""  # the text of the whole file and of what it shares
 
     @property
     def part(self) -> str:
@@ -88,7 +90,7 @@ class Claim:
     @property
     def fingerprint(self) -> str:
         """Changes when the test does, so that an old result is not shown for it."""
-        return hashlib.sha256(self.code.encode()).hexdigest()[:12]
+        return hashlib.sha256(self.rests_on.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,17 @@ class Result:
 def collect(root: Path = ROOT) -> dict[str, Claim]:
     """Read all claims from the tests; Problem for the first that is malformed."""
     found: dict[str, Claim] = {}
+    shared = "".join(
+        path.read_text(encoding="utf-8")
+        for path in sorted((root / "tests").rglob("conftest.py"))
+    )
     for path in sorted((root / "tests").rglob("test_*.py")):
         text = path.read_text(encoding="utf-8")
         if "handbook.claims" not in text:
             continue
-        for made in _in_file(path, text, root):
+        for bare in _in_file(path, text, root):
+            # A result holds for the test with its helpers, not for its lines alone.
+            made = dataclasses.replace(bare, rests_on=text + shared)
             if made.id in found:
                 raise Problem(
                     made.where,
@@ -120,8 +128,16 @@ def collect(root: Path = ROOT) -> dict[str, Claim]:
 
 
 def _in_file(path: Path, text: str, root: Path) -> list[Claim]:
+    try:
+        body = ast.parse(text).body
+    except SyntaxError as error:
+        raise Problem(
+            place(root, path, error.lineno),
+            f"not Python: {error.msg}",
+            "mend the line",
+        ) from error
     made = []
-    for node in ast.parse(text).body:
+    for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             made += [
                 _tested(path, text, root, node, decorator)

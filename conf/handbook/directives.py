@@ -100,9 +100,9 @@ class Directive(SphinxDirective):
 
     def program(self, identifier: str) -> Snippet:
         """Read a program by `part/name` and depend on it."""
-        found = by_id(identifier, self.root)
-        self.depend(found.path)
-        return found
+        # Even if there is none yet: then this page waits for it.
+        self.depend(self.root / "snippets" / f"{identifier}.py")
+        return by_id(identifier, self.root)
 
     def recording(self, snippet: Snippet) -> record.Recording:
         """Read a program's recording and depend on it."""
@@ -112,6 +112,7 @@ class Directive(SphinxDirective):
     def claim(self, identifier: str) -> claims.Claim:
         """Find a claim by its id and depend on its test."""
         known = all_claims(self.root)
+        waiting(self.env, identifier, missing=identifier not in known)
         if identifier not in known:
             near = [name for name in known if name[:4] == identifier[:4]]
             raise Problem(
@@ -139,6 +140,17 @@ def tick(made: claims.Claim, text: str, up: str) -> nodes.reference:
     return nodes.reference(
         "", text, refuri=target, classes=["claim-tick"], internal=True
     )
+
+
+def waiting(env: BuildEnvironment, identifier: str, *, missing: bool) -> None:
+    """Remember the pages that name a claim which has no test yet."""
+    pages_waiting: dict[str, set[str]] = getattr(env, "handbook_waiting", {})
+    names = pages_waiting.setdefault(env.docname, set())
+    if missing:
+        names.add(identifier)
+    else:
+        names.discard(identifier)
+    env.handbook_waiting = pages_waiting  # type: ignore[attr-defined]
 
 
 _collected: dict[Path, tuple[object, dict[str, claims.Claim]]] = {}
@@ -183,6 +195,7 @@ class LiteralInclude(Directive):
                     "'# [/name]' around the lines",
                 )
         path = Path(self.env.relfn2path(self.arguments[0])[1]).resolve()
+        self.depend(path)
         if not path.is_file() or path.parent.parent != self.root / "snippets":
             raise Problem(
                 where,
@@ -190,9 +203,12 @@ class LiteralInclude(Directive):
                 "name a file there, by its path from this page",
             )
         snippet = read_snippet(path, self.root)
-        self.depend(path)
         total = len(snippet.clean.splitlines())
         first, last, extent = 1, total, "whole program"
+        if "pyobject" in self.options and "region" in self.options:
+            raise Problem(
+                where, ":pyobject: and :region: exclude each other", "keep one of them"
+            )
         if "pyobject" in self.options:
             name = self.options["pyobject"]
             first, last = snippet.pyobject(name)
@@ -347,6 +363,20 @@ class TimelineDirective(Directive):
             return f"#{name}-{line(event)}"
 
         left_out = self.options.get("without", "").replace(",", " ").split()
+        made = {event["call"] for event in recording.events}
+        for call in left_out:
+            if call not in made:
+                raise Problem(
+                    ":".join(str(part) for part in self.get_source_info()),
+                    f":without: {call}, which {snippet.where} never calls",
+                    "name calls that it makes: " + ", ".join(sorted(made)),
+                )
+        if not made:
+            raise Problem(
+                ":".join(str(part) for part in self.get_source_info()),
+                f"{snippet.where} makes no socket call: there is nothing to draw",
+                "take the timeline away, or draw another program",
+            )
         drawn = timeline.draw(
             recording,
             title=f"Timeline of {snippet.where}",
@@ -429,6 +459,7 @@ class ClaimRole(SphinxRole):
         """Make the tick."""
         root = Path(self.env.srcdir).parent
         made = all_claims(root).get(self.text)
+        waiting(self.env, self.text, missing=made is None)
         if made is None:
             logger.error(
                 "no test claims %s\n  To mend it: name a claim of tests/, or write "
@@ -676,15 +707,26 @@ def ledger_outdated(
     del added, changed, removed
     root = Path(app.srcdir).parent
     state = hashlib.sha256()
-    for identifier, made in all_claims(root).items():
+    try:
+        known = all_claims(root)
+    except Problem as problem:
+        logger.error(str(problem))
+        return []
+    for identifier, made in known.items():
         state.update(f"{identifier} {made.fingerprint} {made.where}".encode())
     state.update(repr(sorted(where_shown(root).items())).encode())
     state.update(repr(sorted(claims.results(root).items())).encode())
     before = getattr(env, "handbook_ledger", None)
     env.handbook_ledger = state.hexdigest()  # type: ignore[attr-defined]
+    waits = [
+        docname
+        for docname, names in getattr(env, "handbook_waiting", {}).items()
+        if names and docname in env.found_docs
+    ]
     if before == state.hexdigest():
-        return []
-    return [name for name in env.found_docs if name.startswith("reference/claims/")]
+        return waits
+    ledger = [name for name in env.found_docs if name.startswith("reference/claims/")]
+    return waits + ledger
 
 
 def write_programs(app: Sphinx, error: Exception | None) -> None:
@@ -694,7 +736,11 @@ def write_programs(app: Sphinx, error: Exception | None) -> None:
     root = Path(app.srcdir).parent
     wanted = set()
     for path in find(root):
-        snippet = read_snippet(path, root)
+        try:
+            snippet = read_snippet(path, root)
+        except Problem as problem:
+            logger.error(str(problem))
+            continue
         target = Path(app.outdir) / snippet.where
         wanted.add(target)
         data = snippet.clean.encode()

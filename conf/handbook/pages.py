@@ -54,6 +54,7 @@ class Page:
     blocks: tuple[Block, ...] = ()
     paragraphs: tuple[tuple[int, str], ...] = ()
     indented: tuple[int, ...] = ()
+    html: tuple[int, ...] = ()  # lines of HTML that holds code
     claim_roles: tuple[tuple[int, str], ...] = ()
 
     def named(self, *names: str) -> list[Block]:
@@ -68,6 +69,8 @@ def _parser() -> MarkdownIt:
 
 def _blocks(path: Path, text: str, offset: int) -> Iterator[Block]:
     for token in _parser().parse(text):
+        if token.type == "code_block" and offset and token.map is not None:
+            yield Block(path, offset + token.map[0] + 1, "", "", {}, token.content)
         if token.type not in ("fence", "colon_fence") or token.map is None:
             continue
         line = offset + token.map[0] + 1
@@ -87,7 +90,8 @@ def _blocks(path: Path, text: str, offset: int) -> Iterator[Block]:
             used += 1
         rest = "".join(body[used:])
         yield Block(path, line, match["name"], match["argument"], options, rest)
-        yield from _blocks(path, rest, line + used)
+        if match["name"].lower() not in ("code-block", "code", "raw", "eval-rst"):
+            yield from _blocks(path, rest, line + used)
 
 
 def read(path: Path, docs: Path) -> Page:
@@ -99,7 +103,7 @@ def read(path: Path, docs: Path) -> Page:
 @functools.lru_cache(maxsize=4096)
 def _read(path: Path, docs: Path, _time: int, _size: int) -> Page:
     text = path.read_text(encoding="utf-8")
-    headings, paragraphs, indented, front = [], [], [], {}
+    headings, paragraphs, indented, html, front = [], [], [], [], {}
     tokens = _parser().parse(text)
     for index, token in enumerate(tokens):
         line = (token.map[0] if token.map else 0) + 1
@@ -114,6 +118,8 @@ def _read(path: Path, docs: Path, _time: int, _size: int) -> Page:
             paragraphs.append((line, tokens[index + 1].content))
         elif token.type == "code_block":
             indented.append(line)
+        elif token.type == "html_block" and re.search(r"<(pre|code)\b", token.content):
+            html.append(line)
     return Page(
         path=path,
         docname=path.relative_to(docs).with_suffix("").as_posix(),
@@ -123,6 +129,7 @@ def _read(path: Path, docs: Path, _time: int, _size: int) -> Page:
         blocks=tuple(_blocks(path, text, 0)),
         paragraphs=tuple(paragraphs),
         indented=tuple(indented),
+        html=tuple(html),
         claim_roles=tuple(
             (number, match["id"])
             for number, row in enumerate(text.splitlines(), 1)
@@ -134,7 +141,11 @@ def _read(path: Path, docs: Path, _time: int, _size: int) -> Page:
 def read_all(root: Path = ROOT) -> list[Page]:
     """Read every page of the handbook, in order of path."""
     docs = root / "docs"
-    return [read(path, docs) for path in sorted(docs.rglob("*.md"))]
+    return [
+        read(path, docs)
+        for path in sorted(docs.rglob("*.md"))
+        if not any(piece.startswith("_") for piece in path.relative_to(docs).parts)
+    ]
 
 
 def claims_shown(page: Page) -> list[tuple[int, str]]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dataclasses
 import difflib
 import functools
 import json
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
     from handbook.snippet import Snippet, Varies
 
 TRACED = Path(__file__).resolve().parent / "traced"
+GRACE = 1.0  # seconds in which a helper of the program, such as Python's own, may end
 TIMEOUT = 20.0  # seconds a program may take, however busy the machine
-FORMAT = 2
+FORMAT = 3
 Event = dict[str, Any]
 
 
@@ -55,6 +57,7 @@ class Recording:
     events: tuple[Event, ...]
     ports: frozenset[int]
     pids: frozenset[int]
+    ends: tuple[str, ...] = ()  # of wrong_*: status and last line of stderr, by role
     python: str = ""
     kernel: str = ""
 
@@ -127,8 +130,12 @@ class _Program:
         return True
 
     def left_behind(self) -> bool:
-        """Say whether a child outlives the program, and end it."""
+        """Say whether a child outlives the program by a second, and end it."""
+        give_up = time.monotonic() + GRACE
         try:
+            while time.monotonic() < give_up:
+                os.killpg(self.process.pid, 0)
+                time.sleep(0.01)  # waits: no event tells that a process group is empty
             os.killpg(self.process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             return False
@@ -136,9 +143,10 @@ class _Program:
 
     def close(self) -> None:
         """End whatever still runs and let go of the pipes."""
-        self.left_behind()
         if self.process.poll() is None:
             self.process.kill()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(5)
         for reader in self._readers:
             reader.join(5)
@@ -191,12 +199,21 @@ def run(
                 programs = {"": program}
             left = [name for name, program in programs.items() if program.left_behind()]
         events = [json.loads(line) for line in path.read_text().splitlines()]
+    for name, program in programs.items():
+        _judge_end(snippet, name, program)
     _judge_leaks(snippet, events)
     for name, program in programs.items():
-        _judge(snippet, name, program, left=name in left)
+        _judge_rest(snippet, name, program, left=name in left)
     roles = {program.process.pid: name for name, program in programs.items()}
     transcripts = {name: program.text() for name, program in programs.items()}
-    return _assemble(snippet, transcripts, events, roles)
+    made = _assemble(snippet, transcripts, events, roles)
+    if snippet.name.startswith("wrong_"):
+        ends = []
+        for name, program in programs.items():
+            said = program.text("stderr").strip().splitlines() or [""]
+            ends.append(f"{name} {program.process.returncode} {said[-1]}".strip())
+        made = dataclasses.replace(made, ends=tuple(ends))
+    return made
 
 
 def _run_pair(  # noqa: PLR0917 - all that one run is made of
@@ -285,20 +302,32 @@ def _source(snippet: Snippet, event: Event) -> str:
     return place(snippet.root, path, event["line"])
 
 
-def _judge(snippet: Snippet, role: str, program: _Program, *, left: bool) -> None:
+def _judge_end(snippet: Snippet, role: str, program: _Program) -> None:
     who = f"the {role}" if role else "the program"
     errors = program.text("stderr").strip()
     status = program.process.returncode
-    again = f"run it by hand: python {snippet.where}"
-    if snippet.name.startswith("wrong_"):
-        return
-    if status != 0:
+    if status != 0 and not snippet.name.startswith("wrong_"):
         last = errors.splitlines()[-1] if errors else "nothing on stderr"
         raise Problem(
             snippet.where,
             f"{who} ended with status {status}: {last}",
-            again + "\n" + errors,
+            f"run it by hand: python {snippet.where}\n{errors}",
         )
+    said = program.text()
+    for words in (str(snippet.root), "sitecustomize"):
+        if words in said:
+            raise Problem(
+                snippet.where,
+                f"{who} printed {words!r}, a place on this machine",
+                "print the error, not the traceback, and no absolute path",
+            )
+
+
+def _judge_rest(snippet: Snippet, role: str, program: _Program, *, left: bool) -> None:
+    who = f"the {role}" if role else "the program"
+    errors = program.text("stderr").strip()
+    if snippet.name.startswith("wrong_"):
+        return
     if errors:
         what = "warned" if "Warning" in errors else "wrote to stderr"
         raise Problem(
@@ -350,6 +379,7 @@ def _assemble(
     names = _lane_names(calls, roles)
     lanes = tuple(dict.fromkeys(names[_lane_key(event)] for event in calls))
     numbers: dict[tuple[int, int], int] = {}
+    by_hand = {port for event in calls for port in _asked_for(event)}
     ports: set[int] = set()
     kept = []
     for event in calls:
@@ -362,16 +392,16 @@ def _assemble(
             else event["line"],
             "call": event["call"],
             "socket": numbers.setdefault(
-                (event["pid"], event["socket"]), len(numbers) + 1
+                (event["pid"], event.get("socket", -event["begin"])), len(numbers) + 1
             ),
-            "fd": event["fd"],
+            "fd": event.get("fd", -1),
         }
         if program != snippet.id:
             entry["program"] = program
         for key in ("arguments", "result", "error", "local", "peer"):
             if event.get(key) not in (None, []):
                 entry[key] = event[key]
-        if event["call"] == "socket":
+        if event["call"] == "socket" and "error" not in event:
             entry["made"] = [event["family"], event["type"]]
         if event["call"] == "accept" and "result" in event:
             accepted = event["result"]
@@ -389,7 +419,7 @@ def _assemble(
             entry["seen"] = rank[event["seen"]]
             entry["kernel"] = event["kernel"]
         kept.append(entry)
-        ports.update(_picked(event))
+        ports.update(port for port in _picked(event) if port not in by_hand)
     return Recording(
         snippet=snippet.id,
         transcripts=transcripts,
@@ -490,14 +520,23 @@ def _lane_names(calls: list[Event], roles: dict[int, str]) -> dict[Any, str]:
     return names
 
 
-def _picked(event: Event) -> Iterator[int]:
-    """Yield the ports that the kernel chose, as this event proves."""
-    if "local" not in event or event["call"] == "accept":
-        return
+def _asked_for(event: Event) -> Iterator[int]:
+    """Yield the port that a bind() asked for by its number."""
     asked = event["arguments"][0] if event["arguments"] else None
-    by_hand = event["call"] == "bind" and isinstance(asked, list) and asked[1] != 0
-    if not by_hand and event["local"][1]:
-        yield event["local"][1]
+    if event["call"] == "bind" and isinstance(asked, list) and asked[1:2] != [0]:
+        yield from (part for part in asked[1:2] if isinstance(part, int))
+
+
+def _picked(event: Event) -> Iterator[int]:
+    """Yield ports that the kernel chose, as this event proves."""
+    accepted = event.get("result")
+    if event["call"] == "accept" and isinstance(accepted, dict):
+        addresses = [accepted["peer"]]  # its program may not be one of ours
+    else:
+        addresses = [event.get("local")]
+    for address in addresses:
+        if isinstance(address, list) and address[1]:
+            yield address[1]
 
 
 # The map that keeps identity
@@ -506,8 +545,14 @@ def _picked(event: Event) -> Iterator[int]:
 class Names:
     """Gives what the kernel picked a name, in the order of first sight."""
 
-    def __init__(self, ports: frozenset[int], pids: frozenset[int]) -> None:
+    def __init__(
+        self,
+        ports: frozenset[int],
+        pids: frozenset[int],
+        varies: tuple[Varies, ...] = (),
+    ) -> None:
         """Know the values that may be renamed; nothing else is."""
+        self.varies = varies
         self.ports = ports
         self.pids = pids
         self._given: dict[tuple[str, int], str] = {}
@@ -520,12 +565,30 @@ class Names:
             self._given[key] = f"{kind} {count + 1}"
         return self._given[key]
 
+    def text(self, text: str) -> str:
+        """Rename inside a text, such as bytes that were sent or an error's words."""
+        for declared in self.varies:
+            for match in reversed(list(declared.pattern.finditer(text))):
+                for group in reversed(match.groupdict()):
+                    start, end = match.span(group)
+                    text = f"{text[:start]}<{group.rpartition('_')[0]}>{text[end:]}"
+        return _NUMBER.sub(
+            lambda found: (
+                self.of("port", int(found[0]))
+                if int(found[0]) in self.ports
+                else found[0]
+            ),
+            text,
+        )
+
     def value(self, value: object) -> object:
         """Rename inside a value of an event."""
         if isinstance(value, bool):
             return value
         if isinstance(value, int):
             return self.of("port", value) if value in self.ports else value
+        if isinstance(value, str):
+            return self.text(value)
         if isinstance(value, list):
             return [self.value(item) for item in value]
         if isinstance(value, dict):
@@ -545,6 +608,8 @@ def marks(text: str, recording: Recording, varies: tuple[Varies, ...]) -> list[M
             for group in match.groupdict():
                 kind = group.rpartition("_")[0]
                 start, end = match.span(group)
+                if any(start < stop and begin < end for begin, stop in taken):
+                    continue
                 taken.append((start, end))
                 found.append(Mark(start, end, f"<{kind}>", _WHY[kind]))
     for match in _NUMBER.finditer(text):
@@ -555,7 +620,7 @@ def marks(text: str, recording: Recording, varies: tuple[Varies, ...]) -> list[M
         if value in recording.ports:
             found.append(Mark(start, end, f"port:{value}", _WHY["port"]))
         elif value in recording.pids and re.search(
-            r"(?:pid|process) ?[=:]? ?$", text[:start]
+            r"(?:pid|process|child|parent) ?[=:]? ?$", text[:start], re.IGNORECASE
         ):
             found.append(Mark(start, end, f"pid:{value}", _WHY["pid"]))
     return sorted(found, key=lambda mark: mark.start)
@@ -573,7 +638,7 @@ _WHY = {
 
 def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
     """Bring a recording into the form in which two runs are compared."""
-    names = Names(recording.ports, recording.pids)
+    names = Names(recording.ports, recording.pids, snippet.varies)
     transcripts = {}
     for role, text in recording.transcripts.items():
         pieces, last = [], 0
@@ -592,7 +657,8 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
             for event in recording.events
             if event["lane"] == lane
         ]
-    return {"transcripts": transcripts, "lanes": lanes}
+    ends = [names.text(words) for words in recording.ends]
+    return {"transcripts": transcripts, "lanes": lanes, "ends": ends}
 
 
 def _comparable(
@@ -608,6 +674,8 @@ def _comparable(
         if key in event:
             kept[key] = names.value(event[key])
     kept["arguments"] = names.value(event.get("arguments", []))
+    if "error" in event:
+        kept["error"] = names.value(event["error"])
     result = event.get("result")
     if isinstance(result, dict) and "socket" in result:
         number = sockets.setdefault(result["socket"], len(sockets) + 1)
@@ -654,22 +722,28 @@ def load(snippet: Snippet) -> Recording:
                 f"make record S={snippet.id}",
             )
     events_path = files.pop("events")
-    data = json.loads(events_path.read_text(encoding="utf-8"))
-    if data.get("format") != FORMAT:
+    try:
+        data = json.loads(events_path.read_text(encoding="utf-8"))
+        return _from_files(data, files)
+    except (ValueError, KeyError, TypeError) as error:
         raise Problem(
             place(snippet.root, events_path),
-            f"format {data.get('format')}, not {FORMAT}",
+            f"the recording cannot be read: {error}",
             f"make record S={snippet.id}",
-        )
+        ) from error
+
+
+def _from_files(data: dict[str, Any], files: dict[str, Path]) -> Recording:
+    if data["format"] != FORMAT:
+        raise ValueError(f"format {data['format']}, not {FORMAT}")
     return Recording(
         snippet=data["snippet"],
-        transcripts={
-            role: path.read_text(encoding="utf-8") for role, path in files.items()
-        },
+        transcripts={role: path.read_bytes().decode() for role, path in files.items()},
         lanes=tuple(data["lanes"]),
         events=tuple(data["events"]),
         ports=frozenset(data["ports"]),
         pids=frozenset(data["pids"]),
+        ends=tuple(data["ends"]),
         python=data["python"],
         kernel=data["kernel"],
     )
@@ -684,7 +758,7 @@ def save(snippet: Snippet, recording: Recording) -> list[Path]:
     files = paths(snippet)
     files["events"].parent.mkdir(exist_ok=True)
     for role, text in recording.transcripts.items():
-        files[role].write_text(text, encoding="utf-8")
+        files[role].write_bytes(text.encode())
     head = {
         "format": FORMAT,
         "snippet": recording.snippet,
@@ -693,6 +767,7 @@ def save(snippet: Snippet, recording: Recording) -> list[Path]:
         "lanes": list(recording.lanes),
         "ports": sorted(recording.ports),
         "pids": sorted(recording.pids),
+        "ends": list(recording.ends),
     }
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
     rows = ",\n".join("    " + json.dumps(event) for event in recording.events)
@@ -737,7 +812,7 @@ def diff(old: Recording, new: Recording, snippet: Snippet) -> str:
                 [_in_words(event) for event in before["lanes"].get(lane, [])],
                 [_in_words(event) for event in after["lanes"].get(lane, [])],
             )
-    return "\n".join(pieces)
+    return "\n".join(pieces) or "  the line endings, or the status or last words"
 
 
 def _lines(title: str, before: list[str], after: list[str]) -> list[str]:
@@ -758,9 +833,11 @@ def _in_words(event: Event) -> str:
         if key in event
     }
     rows = [
-        f"{row['local'][1]}-{row['peer'][1]} {row['state']} "
+        f"{row['local'][0]}:{row['local'][1]}-{row['peer'][0]}:{row['peer'][1]} "
+        f"{row['state']} "
         f"unread {row.get('unread', 0)}{'' if row.get('owned', 1) else ' inode 0'}"
         for row in event.get("kernel", [])
     ]
     seen = f" [kernel: {'; '.join(rows)}]" if rows else ""
-    return f"{words} -> {outcome} {rest or ''}{seen}".rstrip()
+    told = f"{words} -> {outcome} {rest or ''}{seen}".rstrip()
+    return f"{told} (socket {event['socket']})"

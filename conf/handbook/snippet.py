@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MARKER = re.compile(r"^\s*# \[(?P<end>/?)(?P<name>[a-z0-9-]+)\]\s*$")
 FIELD = re.compile(r"^(?P<key>[A-Z][a-z]+): +(?P<value>.+)$")
 FIELDS = ("Needs", "Varies", "Pair", "Port")
+SYSTEMS = ("Linux", "macOS", "Windows")
 PLACEHOLDERS = {
     "int": r"\d+",
     "seconds": r"\d+(?:\.\d+)?",
@@ -52,6 +53,8 @@ class Varies:
         pieces = re.split(r"\{(\w+)\}", template)
         kinds = pieces[1::2]
         unknown = [kind for kind in kinds if kind not in PLACEHOLDERS]
+        if not unknown and kinds and len(re.findall(r"\w", "".join(pieces[::2]))) < 3:
+            raise ValueError("too little around it to know the place by")
         if unknown or not kinds:
             named = f"{{{unknown[0]}}} is no type" if unknown else "no {type} in it"
             raise ValueError(named)
@@ -191,7 +194,7 @@ class Snippet:
         """Say what this machine lacks of what the program needs."""
         lacking = []
         for need in self.needs:
-            if need in ("Linux", "macOS", "Windows"):
+            if need in SYSTEMS:
                 here = {"linux": "Linux", "darwin": "macOS", "win32": "Windows"}
                 present = here.get(sys.platform) == need
             elif need == "root":
@@ -207,7 +210,12 @@ class Snippet:
 
 def read(path: Path, root: Path = ROOT) -> Snippet:
     """Read one program; Problem names the line of whatever is wrong with it."""
-    source = path.read_text(encoding="utf-8")
+    try:
+        source = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Problem(
+            place(root, path), f"not UTF-8: {error.reason}", "save it as UTF-8"
+        ) from error
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
@@ -230,6 +238,7 @@ def read(path: Path, root: Path = ROOT) -> Snippet:
     for number, line in enumerate(lines[:docstring_end], 1):
         match = FIELD.match(line.rstrip())
         if match is None or match["key"] not in fields:
+            _check_near(root, path, number, line)
             continue
         fields[match["key"]].append(match["value"])
         if match["key"] == "Varies":
@@ -242,23 +251,7 @@ def read(path: Path, root: Path = ROOT) -> Snippet:
                     "write a literal piece of the line with one of "
                     + ", ".join(f"{{{kind}}}" for kind in PLACEHOLDERS),
                 ) from error
-    roles = []
-    for value in fields["Pair"]:
-        name, equals, command = value.partition(" = ")
-        if not equals or not command:
-            raise Problem(
-                place(root, path, 1),
-                f"Pair: {value!r} is not 'role = program.py arguments'",
-                "write, for example, 'Pair: server = echo_server.py --port 0'",
-            )
-        roles.append(Role(name.strip(), tuple(shlex.split(command))))
-    if roles and not (fields["Port"] and "{port}" in fields["Port"][0]):
-        raise Problem(
-            place(root, path, 1),
-            "a pair without its Port: line",
-            "say where the first program prints its port, "
-            "for example 'Port: listening on 127.0.0.1 port {port}'",
-        )
+    roles = _roles(root, path, fields)
     _check_markers(root, path, lines)
     return Snippet(
         root=root,
@@ -275,6 +268,45 @@ def read(path: Path, root: Path = ROOT) -> Snippet:
             number for number, line in enumerate(lines, 1) if not MARKER.match(line)
         ),
     )
+
+
+def _roles(root: Path, path: Path, fields: dict[str, list[str]]) -> list[Role]:
+    """Read the roles of a pair."""
+    roles = []
+    for value in fields["Pair"]:
+        name, equals, command = value.partition(" = ")
+        try:
+            words = tuple(shlex.split(command))
+        except ValueError:
+            words = ()
+        if not equals or not words:
+            raise Problem(
+                place(root, path, 1),
+                f"Pair: {value!r} is not 'role = program.py arguments'",
+                "write, for example, 'Pair: server = echo_server.py --port 0'",
+            )
+        roles.append(Role(name.strip(), words))
+    if roles and not (fields["Port"] and "{port}" in fields["Port"][0]):
+        raise Problem(
+            place(root, path, 1),
+            "a pair without its Port: line",
+            "say where the first program prints its port, "
+            "for example 'Port: listening on 127.0.0.1 port {port}'",
+        )
+    return roles
+
+
+NEAR = re.compile(r"^(?:needs?|var(?:y|ies)|pairs?|ports?) *: *\S", re.IGNORECASE)
+
+
+def _check_near(root: Path, path: Path, number: int, line: str) -> None:
+    """Refuse a line that was meant to be a field and is none."""
+    if NEAR.match(line):
+        raise Problem(
+            place(root, path, number),
+            f"{line.strip()!r} is not read as a field",
+            "write one of " + ", ".join(f"'{key}: …'" for key in FIELDS),
+        )
 
 
 def _check_markers(root: Path, path: Path, lines: list[str]) -> None:

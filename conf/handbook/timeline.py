@@ -11,6 +11,8 @@ shows: they are drawn where a connect() succeeded (RFC 9293 section 3.5).
 
 from __future__ import annotations
 
+import errno
+import re
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -64,6 +66,7 @@ class Moment:
     arrows: list[tuple[str, str]] = field(default_factory=list)  # kind, label
     states: list[tuple[str, str, list[tuple[str, str]]]] = field(default_factory=list)
     words: str = ""
+    half: str = "left"
 
 
 @dataclass(frozen=True)
@@ -81,16 +84,18 @@ class _Story:
 
     def __init__(self, recording: Recording, without: frozenset[str]) -> None:
         self.recording = recording
-        self.events = [
-            event
-            for event in recording.events
-            if event["call"] not in without.union(UNDRAWN)
-        ]
+        self.events = recording.events
+        self.undrawn = without.union(UNDRAWN)
         self.listeners: set[int] = set()
         self.accepted: set[int] = set()
         self.dialled: set[int] = set()
         self.listening_ports: set[int] = set()
         self.client_ports: set[int] = set()
+        self.datagrams = {
+            event["socket"]
+            for event in recording.events
+            if "SOCK_DGRAM" in event.get("made", [])
+        }
         self.ends: dict[int, tuple[Any, Any]] = {}  # socket -> (local, peer)
         for event in self.events:
             if "local" in event and "peer" in event:
@@ -150,8 +155,9 @@ class _Story:
     def moments(self) -> list[Moment]:
         """Put every begin, end and look at the kernel into one order of rows."""
         rows: list[tuple[int, int, Event, str]] = []
-        taken = {e["begin"] for e in self.events} | {e["end"] for e in self.events}
-        for event in self.events:
+        drawn = [e for e in self.events if e["call"] not in self.undrawn]
+        taken = {e["begin"] for e in drawn} | {e["end"] for e in drawn}
+        for event in drawn:
             between = any(event["begin"] < rank < event["end"] for rank in taken)
             if event.get("blocked") and between:
                 rows.append((event["begin"], 0, event, "waits"))
@@ -162,6 +168,7 @@ class _Story:
         moments = []
         for number, (_, _, event, part) in enumerate(rows):
             moment = Moment(number, event, self.lane(event), part)
+            moment.half = "right" if self.role(event["socket"]) == "server" else "left"
             self._describe(moment)
             moments.append(moment)
         looks = sorted(
@@ -219,11 +226,14 @@ class _Story:
         moment.words = f"{verb}{sentence}."
         self._arrows(moment)
 
-    def _outcome(self, event: Event) -> tuple[list[str], str]:  # noqa: PLR0911
+    def _outcome(self, event: Event) -> tuple[list[str], str]:  # noqa: C901, PLR0911
         """Say what a call gave, as short lines for the picture and in words."""
         call, result = event["call"], event.get("result")
         if call == "socket":
             return [f"→ fd {event['fd']}"], f"; it is descriptor {event['fd']}"
+        if call == "connect_ex" and result:
+            name = errno.errorcode.get(result, str(result))
+            return [f"✗ {name}"], f"; it returns {result}, {name}"
         if call in ("bind", "connect", "connect_ex") and "local" in event:
             address = event["local"] if call == "bind" else event.get("peer")
             if address is None:
@@ -240,32 +250,34 @@ class _Story:
                 )
             return [f"fd {fd}"], f"; it gives descriptor {fd}"
         if call in SENDS:
-            data = event["arguments"][0]
-            size = data["bytes"] if isinstance(data, dict) else 0
+            data = _sent(event)
+            size = data["bytes"]
             if isinstance(result, int) and result != size:
                 return (
                     [f"{result} of {size} B"],
                     f" with {size} bytes; it takes {result}",
                 )
             return [f"{size} B"], f" with {_bytes(size)}, {_preview(data)}"
-        if call in RECEIVES and isinstance(result, dict):
-            if result["bytes"] == 0:
+        received = _received(event)
+        if received is not None:
+            if received["bytes"] == 0 and event["socket"] not in self.datagrams:
                 return ["b''"], " with b'': the other side has ended its stream"
-            return [f"{result['bytes']} B"], (
-                f" with {_bytes(result['bytes'])}, {_preview(result)}"
+            return [f"{received['bytes']} B"], (
+                f" with {_bytes(received['bytes'])}, {_preview(received)}"
             )
         return [], ""
 
     def _arrows(self, moment: Moment) -> None:
         event, call = moment.event, moment.event["call"]
-        if call == "connect" and "peer" in event:
-            moment.arrows.append(("handshake", ""))
+        stream = event["socket"] not in self.datagrams
+        if call in ("connect", "connect_ex"):
+            if "peer" in event and stream and event.get("result") in (None, 0):
+                moment.arrows.append(("handshake", ""))
         elif call in SENDS:
-            data = event["arguments"][0]
-            moment.arrows.append(("send", _short(_preview(data), 20)))
-        elif call in RECEIVES and isinstance(event.get("result"), dict):
-            size = event["result"]["bytes"]
-            moment.arrows.append(("recv", f"{size} B" if size else "end"))
+            moment.arrows.append(("send", _short(_preview(_sent(event)), 20)))
+        elif call in RECEIVES and _received(event) is not None:
+            size = (_received(event) or {})["bytes"]
+            moment.arrows.append(("recv", f"{size} B" if size or not stream else "end"))
         elif call == "close" and event["socket"] in self.accepted | self.dialled:
             ended = self._ending(event)
             if ended:
@@ -288,7 +300,7 @@ class _Story:
                 continue
             if later.get("error", {}).get("errno") == "ECONNRESET":
                 return "RST"
-            if later["call"] in RECEIVES and later.get("result", {}).get("bytes") == 0:
+            if (_received(later) or {}).get("bytes") == 0:
                 return "FIN"
         states = {
             row["state"]
@@ -361,6 +373,26 @@ def _size(size: int) -> str:
     if size < 10_000:
         return f"{size} B"
     return f"{size // 1000} kB" if size < 1_000_000 else f"{size / 1e6:.1f} MB"
+
+
+def _sent(event: Event) -> dict[str, Any]:
+    """Give the bytes that a call was to send: sendmsg() takes a list of pieces."""
+    first = event["arguments"][0] if event.get("arguments") else None
+    given: list[Any] = first if isinstance(first, list) else [first]
+    pieces = [piece for piece in given if isinstance(piece, dict)]
+    return {
+        "bytes": sum(piece["bytes"] for piece in pieces),
+        "starts": pieces[0]["starts"] if pieces else "",
+    }
+
+
+def _received(event: Event) -> dict[str, Any] | None:
+    """Give the bytes that a call received: recvfrom() and recvmsg() return more."""
+    if event["call"] not in RECEIVES:
+        return None
+    result = event.get("result")
+    first = result[0] if isinstance(result, list) and result else result
+    return first if isinstance(first, dict) and "bytes" in first else None
 
 
 def _bytes(size: int) -> str:
@@ -465,6 +497,7 @@ class _Geometry:
             x = self.bar(lane)
             anchor = "end" if side == "left" else "start"
             at = x + BAR if side == "left" else x
+            name = re.sub(r"[\x00-\x1f\x7f]", "?", name)  # noqa: PLW2901
             first, _, rest = name.partition(" ")
             if len(name) * HEAD_CHARACTER <= LANE - BAR:
                 first, rest = name, ""
@@ -565,8 +598,10 @@ def _row(
         yield "</a>"
     y = top
     edge = x + BAR if side == "left" else x
-    near = geometry.left if side == "left" else geometry.right
-    far = geometry.right if side == "left" else geometry.left
+    # The kernel's end is that of the socket: a server's thread may dial, too.
+    near, far = geometry.left, geometry.right
+    if moment.half == "right":
+        near, far = far, near
     for kind, text in moment.arrows:
         if kind == "handshake":
             yield from _handshake(near, far, y, id)

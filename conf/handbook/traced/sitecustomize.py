@@ -26,17 +26,19 @@ import sys
 import threading
 import time
 import weakref
+import zlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
 
     Address = tuple[str, int]
     Pair = tuple[int, Address, Address | None]
     Row = dict[str, Any]
 
-READS = {"accept", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg"}
+INTO = {"recv_into"}
+READS = {"accept", "recv", "recv_into", "recvfrom", "recvmsg"}
 WRITES = {"send", "sendall", "sendto", "sendmsg"}
 NAMES = {"bind", "listen", "connect", "connect_ex", "sendto"}
 CALLS = (
@@ -79,9 +81,8 @@ class Recorder:
     def __init__(self, path: str, programs: str) -> None:
         """Append to `path`; a call counts if a file below `programs` made it."""
         self.programs = os.path.realpath(programs) + os.sep
-        self.file = _high_descriptor(
-            os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        )
+        self.path = path
+        self.file = _open(path)
         self.inside = threading.local()
         self.serials: weakref.WeakKeyDictionary[socket.socket, int] = (
             weakref.WeakKeyDictionary()
@@ -101,7 +102,12 @@ class Recorder:
 
     def write(self, event: dict[str, Any]) -> None:
         """Append one event, as one write, so that processes never mix lines."""
-        os.write(self.file, json.dumps(event).encode() + b"\n")
+        line = json.dumps(event).encode() + b"\n"
+        try:
+            os.write(self.file, line)
+        except OSError:  # the program closed every descriptor it could find
+            self.file = _open(self.path)
+            os.write(self.file, line)
 
     def after_fork(self) -> None:
         """Begin anew in a forked child: its lane is its own."""
@@ -144,13 +150,16 @@ class Recorder:
         name: str,
         sock: socket.socket,
         run: Callable[[], Any],
-        arguments: list[Any],
+        arguments: tuple[Any, ...] = (),
     ) -> Any:  # noqa: ANN401 - whatever the wrapped method returns
-        """Run one socket call and note what it did."""
+        """Run one socket call and note what it did.
+
+        Only the recorder's own work is hidden from the record: a signal handler
+        may make calls while this one waits.
+        """
         caller = None if getattr(self.inside, "busy", False) else self.caller()
         if caller is None:
             return run()
-        self.inside.busy = True
         event: dict[str, Any] = {
             "event": "call",
             "pid": os.getpid(),
@@ -158,43 +167,66 @@ class Recorder:
             "program": caller[0],
             "line": caller[1],
             "call": name,
-            "arguments": arguments,
+            "arguments": [_plain(argument) for argument in arguments],
         }
-        try:
+        buffer = arguments[0] if name in INTO and arguments else b""
+        if name in INTO:  # what the buffer holds before the call is nobody's business
+            event["arguments"] = [len(memoryview(buffer).cast("B"))]
+        with self.unseen():
             if name != "socket":
                 event["socket"] = self.serial(sock)
                 event["fd"] = sock.fileno()
             will_wait = self.would_wait(name, sock)
             if will_wait:
                 self.write(event | {"event": "waits", "at": time.monotonic_ns()})
-            event["begin"] = time.monotonic_ns()
-            try:
-                result = run()
-            except BaseException as error:
-                event["end"] = time.monotonic_ns()
-                event["error"] = _error(error)
-                raise
-            else:
-                event["end"] = time.monotonic_ns()
+        event["begin"] = time.monotonic_ns()
+        try:
+            result = run()
+        except BaseException as error:
+            event["end"] = time.monotonic_ns()
+            event["error"] = _error(error)
+            raise
+        else:
+            event["end"] = time.monotonic_ns()
+            with self.unseen():
                 event["result"] = self.result(name, result, caller)
-                return result
-            finally:
+                if name in INTO and isinstance(result, int):
+                    event["result"] = _plain(
+                        bytes(memoryview(buffer).cast("B")[:result])
+                    )
+            return result
+        finally:
+            with self.unseen():
                 slow = event["end"] - event["begin"] > SLOW
                 event["blocked"] = will_wait or (name in WRITES | {"connect"} and slow)
-                if name == "socket":
-                    event["socket"] = self.serial(sock)
-                    event["fd"] = sock.fileno()
-                    self.made_at[sock] = caller
-                event["type"] = sock.type.name
-                event["family"] = sock.family.name
-                self.addresses(event, sock)
+                if "error" not in event or name != "socket":
+                    self.about(event, sock, caller)
                 changed = self.look()
                 event["seen"] = time.monotonic_ns()
                 if changed:
                     event["kernel"] = changed
                 self.write(event)
+
+    @contextlib.contextmanager
+    def unseen(self) -> Iterator[None]:
+        """Hide the calls of the recorder itself."""
+        self.inside.busy = True
+        try:
+            yield
         finally:
             self.inside.busy = False
+
+    def about(
+        self, event: dict[str, Any], sock: socket.socket, caller: tuple[str, int]
+    ) -> None:
+        """Add what is known of the socket after the call."""
+        if event["call"] == "socket":
+            event["socket"] = self.serial(sock)
+            event["fd"] = sock.fileno()
+            self.made_at[sock] = caller
+        event["type"] = sock.type.name
+        event["family"] = sock.family.name
+        self.addresses(event, sock)
 
     def would_wait(self, name: str, sock: socket.socket) -> bool:
         """Ask, without waiting, whether the call will have to wait."""
@@ -262,7 +294,11 @@ class Recorder:
         if not self.pairs:
             return []
         pairs = list(self.pairs.values())
-        rows = self.kernel.rows(pairs)
+        try:
+            rows = self.kernel.rows(pairs)
+        except OSError:  # its descriptor is gone
+            self.kernel = Kernel()
+            rows = self.kernel.rows(pairs)
         if self.alone and threading.active_count() == 1:
             began = time.monotonic()
             while time.monotonic() - began < _patience(rows.values()):
@@ -285,6 +321,12 @@ class Recorder:
                 self.write({"event": "leak", "program": program, "line": line})
 
 
+def _open(path: str) -> int:
+    return _high_descriptor(
+        os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    )
+
+
 def _high_descriptor(descriptor: int) -> int:
     """Move a descriptor up, so that the program's own begin where they always do."""
     try:
@@ -292,17 +334,23 @@ def _high_descriptor(descriptor: int) -> int:
         import resource  # noqa: PLC0415
     except ImportError:
         return descriptor
+    # A child inherits the limit, and may have less of it left than its parent had.
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, min(limit - 1, 600))
-    os.close(descriptor)
-    return high
+    for least in (600, limit - 8, limit // 2):
+        if 0 < least < limit:
+            with contextlib.suppress(OSError):
+                high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, least)
+                os.close(descriptor)
+                return high
+    return descriptor
 
 
 def _plain(value: object) -> object:
     """Turn a value into something JSON can say."""
     if isinstance(value, bytes | bytearray | memoryview):
         data = bytes(value)
-        return {"bytes": len(data), "starts": repr(data[:PREVIEW])}
+        told = {"bytes": len(data), "starts": repr(data[:PREVIEW])}
+        return told if len(data) <= PREVIEW else told | {"crc": zlib.crc32(data)}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
@@ -337,6 +385,7 @@ class Kernel:
     def __init__(self) -> None:
         """Open what is asked, out of the way of the program's descriptors."""
         self.lock = threading.Lock()
+        self.asked = 0
         self.tables: list[int] = []
         self.socket = -1
         try:
@@ -368,10 +417,11 @@ class Kernel:
     def ask(self, family: int, local: Address, peer: Address | None) -> Row | None:
         """Ask for one socket; None if the kernel has none with these addresses."""
         peer = peer or (_wildcard(family), 0)
+        self.asked += 1
         os.write(
             self.socket,
             self.ASK.pack(
-                *(self.ASK.size, self.BY_FAMILY, self.REQUEST, 0, 0),
+                *(self.ASK.size, self.BY_FAMILY, self.REQUEST, self.asked, 0),
                 *(family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF),
                 *(socket.htons(local[1]), socket.htons(peer[1])),
                 *(_packed(family, local[0]), _packed(family, peer[0])),
@@ -379,6 +429,9 @@ class Kernel:
             ),
         )
         reply = os.read(self.socket, 4096)
+        while self.HEAD.unpack_from(reply)[3] != self.asked:
+            # A signal came between an earlier question and its answer.
+            reply = os.read(self.socket, 4096)
         if self.HEAD.unpack_from(reply)[1] != self.BY_FAMILY:
             number = -struct.unpack_from("=i", reply, self.HEAD.size)[0]
             if number == errno.ENOENT:
@@ -469,7 +522,7 @@ def _install(recorder: Recorder) -> None:
                 name,
                 self,
                 lambda: original(self, *args, **kwargs),
-                [_plain(argument) for argument in args],
+                args,
             )
 
         setattr(socket.socket, name, method)
@@ -485,7 +538,7 @@ def _install(recorder: Recorder) -> None:
         if kwargs.get("fileno") is not None or (len(args) > 3 and args[3] is not None):
             make(self, *args, **kwargs)
             return
-        recorder.call("socket", self, lambda: make(self, *args, **kwargs), [])
+        recorder.call("socket", self, lambda: make(self, *args, **kwargs))
 
     socket.socket.__init__ = init  # type: ignore[method-assign]
 
@@ -496,7 +549,7 @@ def _install(recorder: Recorder) -> None:
         if self.fileno() < 0:
             real_close(self, *args)
             return
-        recorder.call("close", self, lambda: real_close(self, *args), [])
+        recorder.call("close", self, lambda: real_close(self, *args))
 
     socket.socket._real_close = close  # type: ignore[attr-defined] # noqa: SLF001
     if hasattr(os, "register_at_fork"):
