@@ -40,6 +40,12 @@ def problems(root: Path = ROOT) -> list[Problem]:
             snippets.append(read_snippet(path, root))
         except Problem as problem:
             found.append(problem)
+    try:
+        claims.collect(root)
+    except Problem as problem:
+        found.append(problem)
+    if found:
+        return found  # the other checks need programs and claims that can be read
     expected = set(find(root))
     found += [
         Problem(
@@ -50,12 +56,6 @@ def problems(root: Path = ROOT) -> list[Problem]:
         for path in sorted((root / "snippets").rglob("*.py"))
         if path not in expected
     ]
-    try:
-        claims.collect(root)
-    except Problem as problem:
-        found.append(problem)
-    if found:
-        return found  # the other checks need programs that can be read
     read = pages.read_all(root)
     for check in (shown, recorded, named, quiet, ledgers):
         found += check(root, read, snippets)

@@ -142,6 +142,11 @@ def tick(made: claims.Claim, text: str, up: str) -> nodes.reference:
     )
 
 
+def temporary(env: BuildEnvironment) -> dict[str, Any]:
+    """Give the place where things are remembered while one page is read."""
+    return env.current_document  # type: ignore[return-value]
+
+
 def waiting(env: BuildEnvironment, identifier: str, *, missing: bool) -> None:
     """Remember the pages that name a claim which has no test yet."""
     pages_waiting: dict[str, set[str]] = getattr(env, "handbook_waiting", {})
@@ -217,14 +222,14 @@ class LiteralInclude(Directive):
             first, last = snippet.region(self.options["region"])
             extent = f"excerpt: lines {first} to {last}"
         whole = (first, last) == (1, total)
-        shown = self.temporary().setdefault("handbook-shown", set())
-        fresh = snippet.name not in shown
-        shown.add(snippet.name)
+        shown: list[str] = temporary(self.env).setdefault("handbook-shown", [])
+        shown.append(snippet.id)
+        fresh = shown.count(snippet.id) == 1
         address = f"{self.up}{snippet.where}"
         parts: list[Node] = [
             _html(
                 f'<div class="snippet" id="snippet-{snippet.part}-{snippet.name}'
-                + ("" if fresh else f"-{len(self.state.document.ids)}")
+                + ("" if fresh else f"-{shown.count(snippet.id)}")
                 + '"><div class="snippet-bar">'
                 f'<a class="snippet-path" href="{address}">'
                 f'{snippet.where}</a> <span class="snippet-extent">{extent}</span> '
@@ -262,10 +267,6 @@ class LiteralInclude(Directive):
         )
         return parts
 
-    def temporary(self) -> dict[str, Any]:
-        """Remember things while this page is read."""
-        return self.env.current_document  # type: ignore[return-value]
-
     def _code(
         self, snippet: Snippet, first: int, last: int, *, copied: bool, anchored: bool
     ) -> list[Node]:
@@ -275,7 +276,7 @@ class LiteralInclude(Directive):
         block = nodes.literal_block(text, text, language="python")
         block["highlight_args"] = {"linenostart": first}
         if anchored:
-            block["highlight_args"]["linespans"] = snippet.name
+            block["highlight_args"]["linespans"] = f"{snippet.part}-{snippet.name}"
         self.set_source_info(block)
         if copied:
             return [_html('<div class="copy-source">'), block, _html("</div>")]
@@ -348,7 +349,11 @@ class TimelineDirective(Directive):
         snippet = self.program(self.arguments[0])
         recording = self.recording(snippet)
         self.assert_has_content()
+        drawn_here: list[str] = temporary(self.env).setdefault("handbook-drawn", [])
+        drawn_here.append(snippet.recording)
         id = "tl-" + snippet.recording.replace("/", "-").replace("_", "-")  # noqa: A001
+        if drawn_here.count(snippet.recording) > 1:
+            id += f"-{drawn_here.count(snippet.recording)}"  # noqa: A001
         programs = {snippet.id: snippet}
         for event in recording.events:
             other = event.get("program")
@@ -359,8 +364,8 @@ class TimelineDirective(Directive):
             return programs[event.get("program", snippet.id)].clean_line(event["line"])
 
         def link(event: record.Event) -> str:
-            name = programs[event.get("program", snippet.id)].name
-            return f"#{name}-{line(event)}"
+            shown = programs[event.get("program", snippet.id)]
+            return f"#{shown.part}-{shown.name}-{line(event)}"
 
         left_out = self.options.get("without", "").replace(",", " ").split()
         made = {event["call"] for event in recording.events}
@@ -458,7 +463,11 @@ class ClaimRole(SphinxRole):
     def run(self) -> tuple[list[Node], list[system_message]]:
         """Make the tick."""
         root = Path(self.env.srcdir).parent
-        made = all_claims(root).get(self.text)
+        try:
+            made = all_claims(root).get(self.text)
+        except Problem as problem:
+            logger.error(str(problem), location=self.get_location())
+            return [], []
         waiting(self.env, self.text, missing=made is None)
         if made is None:
             logger.error(

@@ -135,6 +135,8 @@ class _Program:
         try:
             while time.monotonic() < give_up:
                 os.killpg(self.process.pid, 0)
+                if not _alive(self.process.pid):
+                    return False
                 time.sleep(0.01)  # waits: no event tells that a process group is empty
             os.killpg(self.process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
@@ -153,6 +155,18 @@ class _Program:
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
+
+
+def _alive(group: int) -> bool:
+    """Say whether a process group has a member that is no zombie (proc(5))."""
+    if not Path("/proc/self/stat").exists():
+        return True
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, process_group = path.read_text().rpartition(") ")[2].split()[:3]
+            if int(process_group) == group and state != "Z":
+                return True
+    return False
 
 
 def _environment(events: Path, root: Path) -> dict[str, str]:

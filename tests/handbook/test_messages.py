@@ -127,6 +127,54 @@ BROKEN = {
         ("snippets/listening/demux.py", '("127.0.0.1", 0)', '("127.0.0.1", 8080)'),
         ["binds port 8080, which may be taken", "bind port 0"],
     ),
+    "code by another name": (
+        (
+            CHAPTER,
+            "## Often said",
+            "```{Code-Block} python\nimport os\n```\n\n## Often said",
+        ),
+        ["code in the page itself (python)"],
+    ),
+    "a file included raw": (
+        (
+            CHAPTER,
+            "## Often said",
+            "```{include} x.py\n:literal:\n```\n\n## Often said",
+        ),
+        ["{include} brings in what no check sees"],
+    ),
+    "code as HTML": (
+        (CHAPTER, "## Often said", "<pre>refused</pre>\n\n## Often said"),
+        ["code written as HTML: no test runs it"],
+    ),
+    "an output among the commands": (
+        (
+            "docs/sockets/a-conversation.md",
+            "--port 7777 hello\n```",
+            "--port 7777 hello\nhello\n```",
+        ),
+        ["'hello' does not look like a command", "show output with {recorded}"],
+    ),
+    "a sleep by another name": (
+        (
+            "snippets/listening/demux.py",
+            "import socket\n",
+            "import socket\nfrom time import sleep\n\nsleep(1)\n",
+        ),
+        ["snippets/listening/demux.py:10: a sleep where an event"],
+    ),
+    "a field that is none": (
+        ("snippets/listening/four_tuples.py", "Needs: Linux", "Need: Linux"),
+        ["four_tuples.py:6: 'Need: Linux' is not read as a field", "'Needs: …'"],
+    ),
+    "a claim test that is not Python": (
+        (
+            "tests/listening/test_before_accept.py",
+            "def bound_socket",
+            "def bound socket",
+        ),
+        ["tests/listening/test_before_accept.py:", "not Python"],
+    ),
     "a program without its docstring": (
         ("snippets/listening/demux.py", '"""', "#"),
         ["snippets/listening/demux.py:"],
@@ -161,6 +209,15 @@ def test_a_program_named_like_a_module(repository: Path) -> None:
     folder = repository / "snippets/listening"
     (folder / "queue.py").write_text('"""Hides a module."""\n')
     assert "hides Python's module queue" in told(repository)
+
+
+def test_a_program_in_no_part_and_a_part_without_a_ledger(repository: Path) -> None:
+    (repository / "snippets/stray.py").write_text('"""Stray."""\n')
+    ledger = repository / "docs/reference/claims/listening.md"
+    ledger.unlink()
+    message = told(repository)
+    assert "snippets/stray.py: no part of the handbook: nothing runs it" in message
+    assert "the part listening makes claims, and has no page in the ledger" in message
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="recordings are of Linux")
@@ -230,6 +287,17 @@ def test_a_claim_that_no_longer_holds_goes_red(repository: Path) -> None:
     assert "test_before_accept.py::test_a_bound_socket_takes_no_connections" in said
 
 
+def test_a_claim_that_cannot_be_read_is_not_run_unnoticed(repository: Path) -> None:
+    path = repository / "tests/listening/test_before_accept.py"
+    change(
+        path,
+        '@claim(\n    "ready-after-bind',
+        '@linux\n@(lambda: claim)()(\n    "ready-after-bind',
+    )
+    said = run(repository, "pytest", "-q", "-p", "no:cacheprovider", "tests/listening")
+    assert "the claim ready-after-bind cannot be read from the file" in said
+
+
 BUILD = ("sphinx", "-n", "-W", "--keep-going", "-q", "-c", "conf", "docs", "out")
 
 
@@ -251,3 +319,42 @@ def test_the_build_names_an_unknown_claim_and_a_missing_recording(
     said = run(repository, *BUILD)
     assert "no test claims nt-connected-during-listen" in said
     assert "make record S=listening/listen_returns" in said
+
+
+def test_the_build_reports_a_faulty_program_and_claim_and_does_not_crash(
+    repository: Path,
+) -> None:
+    change(repository / "snippets/listening/demux.py", "import socket", "import")
+    change(
+        repository / "tests/listening/test_before_accept.py",
+        '"ready-after-bind"',
+        '"Ready after bind"',
+    )
+    said = run(repository, *BUILD)
+    assert "snippets/listening/demux.py:7: not Python" in said
+    assert "'Ready after bind' is no claim id" in said
+    assert "Please also report" not in said
+
+
+def test_a_page_waits_for_what_it_names(repository: Path) -> None:
+    program = repository / "snippets/listening/listen_returns.py"
+    test = repository / "tests/listening/test_before_accept.py"
+    text, claims = program.read_text(), test.read_text()
+    program.unlink()
+    change(test, '"ready-after-bind"', '"bound-is-enough"')
+    run(repository, *BUILD)
+    program.write_text(text)
+    test.write_text(claims)
+    done = subprocess.run(
+        [sys.executable, "-m", *BUILD],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(repository / "conf")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    page = (repository / "out/listening/before-accept.html").read_text()
+    assert "snippet-listening-listen_returns" in page
+    assert "#claim-ready-after-bind" in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -385,3 +386,279 @@ def test_a_recording_of_another_format_is_refused(program: Write) -> None:
     path.write_text(json.dumps(data))
     with pytest.raises(Problem, match="format 0"):
         record.load(read)
+
+
+def recorded_twice(program: Write, source: str) -> record.Recording:
+    return record.record(program(source), times=2)
+
+
+def test_a_socket_that_cannot_be_made_is_an_error_of_the_program(
+    program: Write,
+) -> None:
+    made = recorded_twice(
+        program,
+        '''
+        """No such family."""
+
+        import socket
+
+        try:
+            socket.socket(99)
+        except OSError as error:
+            print(error)
+        ''',
+    )
+    assert (
+        made.transcripts[""] == "[Errno 97] Address family not supported by protocol\n"
+    )
+    assert made.events[0]["error"]["errno"] == "EAFNOSUPPORT"
+
+
+def test_what_a_buffer_held_before_a_call_is_not_published(program: Write) -> None:
+    made = recorded_twice(
+        program,
+        '''
+        """A file around a socket."""
+
+        import socket
+
+        here, there = socket.socketpair()
+        with here, there, there.makefile("rb") as lines:
+            here.sendall(b"one line\\n")
+            print(lines.readline())
+        ''',
+    )
+    received = next(e for e in made.events if e["call"] == "recv_into")
+    assert received["arguments"] == [8192]
+    assert received["result"]["starts"] == repr(b"one line\n")
+
+
+def test_a_port_inside_a_message_is_named_too(program: Write) -> None:
+    recorded_twice(
+        program,
+        '''
+        """Says a port over the wire."""
+
+        import socket
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            address = listener.getsockname()
+            with socket.create_connection(address, timeout=5) as client:
+                client.sendall(b"Host: 127.0.0.1:%d" % address[1])
+                with listener.accept()[0] as conn:
+                    print(conn.recv(99) == b"Host: 127.0.0.1:%d" % address[1])
+        ''',
+    )
+
+
+def test_the_other_end_need_not_be_one_of_ours(program: Write) -> None:
+    recorded_twice(
+        program,
+        '''
+        """Accepts a stranger."""
+
+        import socket
+        import subprocess
+        import sys
+
+        CLIENT = "import socket, sys; "
+        CLIENT += "socket.create_connection(('127.0.0.1', int(sys.argv[1]))).close()"
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(5)
+            port = str(listener.getsockname()[1])
+            with subprocess.Popen([sys.executable, "-c", CLIENT, port]):
+                conn, peer = listener.accept()
+                with conn:
+                    print("peer", peer)
+        ''',
+    )
+
+
+def test_calls_of_a_signal_handler_are_seen(program: Write) -> None:
+    made = recorded_twice(
+        program,
+        '''
+        """Dials from a signal handler, while accept() waits."""
+
+        import signal
+        import socket
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            address = listener.getsockname()
+            listener.settimeout(5)
+
+            def dial(*_):
+                socket.create_connection(address, timeout=5).close()
+
+            signal.signal(signal.SIGALRM, dial)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            listener.accept()[0].close()
+        ''',
+    )
+    assert calls(made).count("connect") == 1
+
+
+@pytest.mark.parametrize("limit", [20, 64, 300])
+def test_few_descriptors_are_enough_and_the_first_is_still_3(
+    program: Write, limit: int
+) -> None:
+    made = recorded_twice(
+        program,
+        f'''
+        """Has few descriptors, and a child that has as few."""
+
+        import os
+        import resource
+        import socket
+        import subprocess
+        import sys
+
+        if len(sys.argv) == 1:
+            resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
+            subprocess.run([sys.executable, __file__, "again"], check=True)
+        else:
+            with socket.socket() as sock:
+                print("descriptor", sock.fileno())
+        ''',
+    )
+    assert made.transcripts[""] == "descriptor 3\n"
+
+
+def test_a_program_may_close_every_descriptor_it_finds(program: Write) -> None:
+    made = recorded_twice(
+        program,
+        '''
+        """Closes all."""
+
+        import os
+        import socket
+
+        os.closerange(3, 4096)
+        with socket.create_server(("127.0.0.1", 0)):
+            print("open")
+        ''',
+    )
+    assert calls(made)[-1] == "close"
+    assert any("kernel" in event for event in made.events)
+
+
+def test_a_port_chosen_by_hand_is_compared(program: Write) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    source = '''
+        """Binds a port of its choice."""
+
+        import socket
+
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", PORT))
+            listener.listen()
+            print("port", PORT)
+    '''
+    read = program(source.replace("PORT", str(port)))
+    made = record.run(read)
+    assert made.ports == frozenset()
+    assert record.marks(made.transcripts[""], made, read.varies) == []
+
+
+def test_line_endings_and_the_order_of_sockets_count(program: Write) -> None:
+    source = '''
+        """Closes two sockets, one after the other."""
+
+        import socket
+
+        a, b = socket.socket(), socket.socket()
+        for sock in (a, b):
+            sock.close()
+        print("a"END)
+    '''
+    plain = program(source.replace("END", ""))
+    made = record.run(plain)
+    again = program(source.replace("END", ', end=""'))
+    assert record.diff(made, record.run(again), again)
+    swapped = program(source.replace("END", "").replace("(a, b):", "(b, a):"))
+    assert "socket 2" in record.diff(made, record.run(swapped), swapped)
+    crlf = program(source.replace("END", ', end="\\r\\n"'))
+    assert record.save(crlf, record.run(crlf))
+    assert record.save(crlf, record.run(crlf)) == []
+
+
+def test_a_long_message_is_compared_to_its_end(program: Write) -> None:
+    source = '''
+        """Sends more than is shown."""
+
+        import socket
+
+        here, there = socket.socketpair()
+        with here, there:
+            here.sendall(b"x" * 50 + b"END")
+            there.recv(99)
+    '''
+    read = program(source)
+    made = record.run(read)
+    other = program(source.replace("END", "AND"))
+    assert "crc" in record.diff(made, record.run(other), other)
+
+
+def test_a_program_that_is_wrong_on_purpose_is_held_to_how_it_ends(
+    program: Write,
+) -> None:
+    source = '''
+        """Fails."""
+
+        raise SystemExit("Address already in use")
+    '''
+    wrong = program(source, "demo/wrong_end")
+    made = record.record(wrong, times=2)
+    record.save(wrong, made)
+    assert record.load(wrong).ends == ("1 Address already in use",)
+    mended = program(source.replace("already", "never"), "demo/wrong_end")
+    assert record.diff(made, record.run(mended), mended)
+
+
+def test_no_place_of_this_machine_is_published(program: Write) -> None:
+    with pytest.raises(Problem, match="a place on this machine"):
+        record.run(
+            program('''
+                """Prints where it is."""
+
+                print(__file__)
+            ''')
+        )
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "<<<<<<< HEAD\n{}", "{}"])
+def test_a_damaged_recording_is_named_and_made_anew(
+    program: Write, damage: str
+) -> None:
+    read = program(TALK)
+    made = record.run(read)
+    record.save(read, made)
+    record.paths(read)["events"].write_text(damage)
+    with pytest.raises(Problem, match=r"cannot be read: .*") as caught:
+        record.load(read)
+    assert "make record S=demo/example" in str(caught.value)
+    assert record.save(read, made)
+    assert record.load(read).events == made.events
+
+
+def test_a_helper_of_python_may_end_a_little_later(program: Write) -> None:
+    recorded_twice(
+        program,
+        '''
+        """A child started anew."""
+
+        import multiprocessing
+
+
+        def work() -> None:
+            print("worked", flush=True)
+
+
+        if __name__ == "__main__":
+            child = multiprocessing.get_context("spawn").Process(target=work)
+            child.start()
+            child.join()
+        ''',
+    )

@@ -256,3 +256,71 @@ def test_the_picture_is_not_heavier_than_a_page_of_text() -> None:
         picture, _ = drawn(record.load(snippet.by_id(name)))
         assert len(picture.svg) < 16_000
         assert not re.search(r"\d\.\d{3}", picture.svg)
+
+
+def test_a_server_that_dials_from_its_own_thread_is_the_client_there() -> None:
+    """The arrows of a call stand at the end of its socket, not of its thread."""
+    made = recording(
+        event("listen", 1, at=1, lane="main", local=HERE),
+        event("connect", 2, at=2, lane="main", local=THERE, peer=HERE),
+        event(
+            "accept",
+            1,
+            at=3,
+            lane="worker",
+            local=HERE,
+            result={"socket": 3, "fd": 5, "local": HERE, "peer": THERE},
+        ),
+        lanes=("main", "worker"),
+    )
+    _, svg = drawn(made)
+    syn = next(n for n in svg.iter(f"{SVG}line") if n.get("class") == "tl-segment")
+    assert float(syn.get("x1", 0)) < float(syn.get("x2", 0)), "from client to server"
+
+
+def test_a_datagram_socket_shakes_no_hands() -> None:
+    made = recording(
+        event("socket", 1, at=1, made=["AF_INET", "SOCK_DGRAM"]),
+        event("connect", 1, at=2, local=THERE, peer=HERE),
+        event("recv", 1, at=3, result={"bytes": 0, "starts": "b''"}),
+    )
+    picture, svg = drawn(made)
+    assert "SYN" not in texts(svg)
+    assert "end" not in texts(svg)
+    assert "ended its stream" not in " ".join(said for _, said, _ in picture.words)
+
+
+@pytest.mark.parametrize("call", ["connect", "accept", "listen"])
+def test_what_is_left_out_still_counts_for_who_is_who(call: str) -> None:
+    whole, _ = drawn()
+    picture, svg = drawn(without=frozenset({call}))
+    assert f"{call}()" not in texts(svg)
+    kept = [said for _, said, _ in picture.words]
+    assert [said.split("()")[0] for said in kept] == [
+        said.split("()")[0] for _, said, _ in whole.words if f"{call}()" not in said
+    ]
+
+
+def test_other_calls_that_send_and_receive_are_told_with_their_bytes() -> None:
+    piece = {"bytes": 5, "starts": "b'hello'"}
+    made = recording(
+        *EARLY.events[:2],
+        event("sendmsg", 2, at=3, arguments=[[piece, piece]], result=10),
+        event("recvfrom", 2, at=4, result=[piece, None]),
+        event("connect_ex", 4, at=5, result=111, local=THERE),
+    )
+    picture, svg = drawn(made)
+    said = " ".join(words for _, words, _ in picture.words)
+    assert "sendmsg() with 10 bytes" in said
+    assert "recvfrom() with 5 bytes" in said
+    assert "returns 111, ECONNREFUSED" in said
+    assert "✗ ECONNREFUSED" in texts(svg)
+
+
+def test_a_lane_may_have_any_name() -> None:
+    made = recording(
+        event("listen", 1, at=1, lane="a <b> & \x01", local=HERE),
+        event("connect", 2, at=2, lane="c", local=THERE, peer=HERE),
+        lanes=("a <b> & \x01", "c"),
+    )
+    drawn(made)
