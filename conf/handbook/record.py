@@ -7,9 +7,10 @@ meaning: ports and pids are named in the order in which they are first seen,
 and what a docstring declares as `Varies:` is left out.
 
 Compared are, lane by lane, the calls, their lines and their results; with a
-single lane also the kernel's rows and the descriptors. Not compared are the
-order between lanes, whether a call blocked and when an ACK came: they differ
-from run to run, and the picture is drawn from the recording as it was.
+single thread and no child also the kernel's rows and the descriptors. Not
+compared are the order between lanes, whether a call blocked and when an ACK
+came: they differ from run to run, and the picture is drawn from the recording
+as it was.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 TRACED = Path(__file__).resolve().parent / "traced"
 GRACE = 1.0  # seconds in which a helper of the program, such as Python's own, may end
 TIMEOUT = 20.0  # seconds a program may take, however busy the machine
-FORMAT = 3
+FORMAT = 4
 Event = dict[str, Any]
 
 
@@ -57,6 +58,7 @@ class Recording:
     events: tuple[Event, ...]
     ports: frozenset[int]
     pids: frozenset[int]
+    alone: bool = True  # one thread and no child: then the kernel's rows are compared
     ends: tuple[str, ...] = ()  # of wrong_*: status and last line of stderr, by role
     python: str = ""
     kernel: str = ""
@@ -441,6 +443,7 @@ def _assemble(
         events=tuple(kept),
         ports=frozenset(ports),
         pids=frozenset(pids),
+        alone=len(lanes) == 1 and all(e["event"] != "company" for e in events),
         python=platform.python_version(),
         kernel=f"{platform.system()} {platform.release().split('-')[0]}",
     )
@@ -663,7 +666,7 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
             last = mark.end
         transcripts[role] = "".join([*pieces, text[last:]])
     lanes = {}
-    alone = len(recording.lanes) == 1
+    alone = recording.alone
     sockets: dict[int, int] = {}
     for lane in sorted(recording.lanes):
         lanes[lane] = [
@@ -757,6 +760,7 @@ def _from_files(data: dict[str, Any], files: dict[str, Path]) -> Recording:
         events=tuple(data["events"]),
         ports=frozenset(data["ports"]),
         pids=frozenset(data["pids"]),
+        alone=data["alone"],
         ends=tuple(data["ends"]),
         python=data["python"],
         kernel=data["kernel"],
@@ -781,6 +785,7 @@ def save(snippet: Snippet, recording: Recording) -> list[Path]:
         "lanes": list(recording.lanes),
         "ports": sorted(recording.ports),
         "pids": sorted(recording.pids),
+        "alone": recording.alone,
         "ends": list(recording.ends),
     }
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]

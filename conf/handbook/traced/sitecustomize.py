@@ -64,6 +64,7 @@ STATES = (  # in the order of their numbers, from 1: include/net/tcp_states.h
     "CLOSING",
     "NEW_SYN_RECV",
 )
+STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
 PREVIEW = 40
 # States that end by themselves, at the latest when a delayed ACK is sent.
 PASSING = {"SYN_SENT", "SYN_RECV", "NEW_SYN_RECV", "FIN_WAIT1", "LAST_ACK", "CLOSING"}
@@ -108,6 +109,12 @@ class Recorder:
         except OSError:  # the program closed every descriptor it could find
             self.file = _open(self.path)
             os.write(self.file, line)
+
+    def company(self, event: str, _arguments: object = None) -> None:
+        """Note that another process goes on beside this one from now on."""
+        if self.alone and event in STARTS:
+            self.alone = False
+            self.write({"event": "company", "pid": os.getpid()})
 
     def after_fork(self) -> None:
         """Begin anew in a forked child: its lane is its own."""
@@ -554,6 +561,7 @@ def _install(recorder: Recorder) -> None:
     socket.socket._real_close = close  # type: ignore[attr-defined] # noqa: SLF001
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=recorder.after_fork)
+    sys.addaudithook(recorder.company)
     atexit.register(recorder.at_exit)
 
 
