@@ -67,7 +67,10 @@ STATES = (  # in the order of their numbers, from 1: include/net/tcp_states.h
 STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
 PREVIEW = 40
 # States that end by themselves, at the latest when a delayed ACK is sent.
-PASSING = {"SYN_SENT", "SYN_RECV", "NEW_SYN_RECV", "FIN_WAIT1", "LAST_ACK", "CLOSING"}
+PASSING = {
+    *("SYN_SENT", "SYN_RECV", "NEW_SYN_RECV", "FIN_WAIT1", "LAST_ACK", "CLOSING"),
+    "CLOSE",  # on its way to TIME_WAIT, or gone in a moment
+}
 # Whether connect() or a long sendall() slept shows only in how long it took. Another
 # thread may keep the interpreter for some milliseconds, which is no sleep.
 SLOW = 100_000_000  # nanoseconds
