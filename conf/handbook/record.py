@@ -214,7 +214,7 @@ def run(
                     raise _hung(snippet, path, timeout)
                 programs = {"": program}
             left = [name for name, program in programs.items() if program.left_behind()]
-        events = [json.loads(line) for line in path.read_text().splitlines()]
+        events = [ast.literal_eval(line) for line in path.read_text().splitlines()]
     for name, program in programs.items():
         _judge_end(snippet, name, program)
     _judge_leaks(snippet, events)
@@ -279,7 +279,7 @@ def _wait_until_idle(pid: int, events: Path, deadline: float) -> None:
     while time.monotonic() < deadline:
         open_now = set()
         for line in events.read_text().splitlines():
-            event = json.loads(line)
+            event = ast.literal_eval(line)
             if event["event"] != "call" or event["pid"] != pid:
                 continue
             if event["call"] == "accept" and "result" in event:
@@ -294,7 +294,7 @@ def _wait_until_idle(pid: int, events: Path, deadline: float) -> None:
 def _hung(snippet: Snippet, events: Path, timeout: float) -> Problem:
     waiting: dict[tuple[int, str], Event] = {}
     for line in events.read_text().splitlines():
-        event = json.loads(line)
+        event = ast.literal_eval(line)
         key = (event.get("pid", 0), event.get("thread", ""))
         if event["event"] == "waits":
             waiting[key] = event

@@ -5,9 +5,9 @@ PYTHONPATH. It wraps the methods of `socket.socket` from the outside, so that
 the program runs unchanged and its child processes are seen too. Audit hooks
 would miss listen, accept, send, recv and close.
 
-Each call becomes one line of JSON, written as it returns (a child that ends
-by os._exit() runs no exit handlers). Standard library only: this runs inside
-the bare interpreter of the program.
+Each call becomes one line, a dict as Python writes it, written as the call
+returns (a child that ends by os._exit() runs no exit handlers). Standard library
+only, and little of it: this runs inside the bare interpreter of the program.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import atexit
 import contextlib
 import errno
 import functools
-import json
 import os
 import select
 import socket
@@ -27,11 +26,12 @@ import threading
 import time
 import weakref
 import zlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # to import typing takes as long as a whole small program
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
+    from typing import Any
 
     Address = tuple[str, int]
     Pair = tuple[int, Address, Address | None]
@@ -106,7 +106,7 @@ class Recorder:
 
     def write(self, event: dict[str, Any]) -> None:
         """Append one event, as one write, so that processes never mix lines."""
-        line = json.dumps(event).encode() + b"\n"
+        line = repr(event).encode("utf-8", "backslashreplace") + b"\n"
         try:
             os.write(self.file, line)
         except OSError:  # the program closed every descriptor it could find
