@@ -39,7 +39,7 @@ def main() -> None:
 if sys.platform != "linux":
     print("This program shows what Linux does; other systems differ.")
 elif (first := int(FIRST_FREE.read_text())) != 1024:
-    print(f"Here ip_unprivileged_port_start is {first}, not 1024: another rule.")
+    print(f"Here every user may bind from port {first} on, not from 1024 as usual.")
 else:
     print("every user may bind from port", first)
     main()
