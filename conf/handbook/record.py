@@ -395,7 +395,7 @@ def _assemble(
     names = _lane_names(calls, roles)
     lanes = tuple(dict.fromkeys(names[_lane_key(event)] for event in calls))
     numbers: dict[tuple[int, int], int] = {}
-    by_hand = {port for event in calls for port in _asked_for(event)}
+    by_hand: set[int] = set()
     ports: set[int] = set()
     kept = []
     for event in calls:
@@ -435,6 +435,8 @@ def _assemble(
             entry["seen"] = rank[event["seen"]]
             entry["kernel"] = event["kernel"]
         kept.append(entry)
+        # Who binds by number a port that the kernel has picked before chose nothing.
+        by_hand.update(port for port in _asked_for(event) if port not in ports)
         ports.update(port for port in _picked(event) if port not in by_hand)
     return Recording(
         snippet=snippet.id,
