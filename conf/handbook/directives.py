@@ -402,8 +402,12 @@ class TimelineDirective(Directive):
             ),
             *self.nested(),
             _html(
-                "".join(
-                    f"<p>Not drawn: the calls of {call}().</p>" for call in left_out
+                (
+                    "<p>Not drawn: the calls of "
+                    + " and ".join(f"<code>{call}()</code>" for call in left_out)
+                    + ".</p>"
+                    if left_out
+                    else ""
                 )
                 + '</figcaption><details class="timeline-text"><summary>The same in '
                 f"words</summary><ol>{words}</ol></details></figure>"
