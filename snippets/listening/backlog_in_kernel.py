@@ -27,7 +27,7 @@ def wait_for_queue(listener: socket.socket, length: int) -> str:
         if time.monotonic() > deadline:
             raise TimeoutError(f"the queue never had the length {length}")
     waiting, limit = queue_of(listener)
-    return f"kernel: {waiting} in the accept queue, the limit is {limit}"
+    return f"queue {waiting}, limit {limit}"
 
 
 def counters() -> dict[str, int]:
