@@ -6,7 +6,6 @@ Needs: Linux
 import os
 import socket
 import sys
-import threading
 
 
 def client(address: tuple[str, int]) -> None:
@@ -18,8 +17,7 @@ def client(address: tuple[str, int]) -> None:
 
 def child(connection: socket.socket, parent_closed: int) -> None:
     """Send on the inherited descriptor, once the parent has closed its own."""
-    threading.current_thread().name = "child"
-    os.read(parent_closed, 1)
+    os.read(parent_closed, 1)  # b"" as soon as the parent closes its end
     with connection:
         print("child:  sendall() on descriptor", connection.fileno(), flush=True)
         connection.sendall(b"from the child")
@@ -41,7 +39,7 @@ def main() -> None:
             os._exit(0)
         print("parent: close() of descriptor", connection.fileno(), flush=True)
         connection.close()
-        os.close(tell)  # the child's os.read() now returns
+        os.close(tell)  # now the child goes on
         os.close(parent_closed)
         os.wait()
         os.wait()

@@ -165,7 +165,7 @@ def check_no_network_protocol(sock: socket.socket) -> None:
     often_said="Sockets are for programs that talk across a network.",
 )
 def test_unix_sockets_have_no_network(pair: Ends) -> None:
-    """Only Internet sockets use a network protocol.
+    """Not every socket uses a network.
 
     UNIX sockets carry bytes between programs of one machine without TCP, UDP or IP.
     """
@@ -407,7 +407,10 @@ def check_is_no_device(descriptor: int) -> None:
     often_said="A socket is the network device in the form of a file.",
 )
 def test_a_socket_is_no_device_file(ends: Ends) -> None:
-    """A socket is no device file, and network interfaces have no device file at all."""
+    """A socket is no device file, and a network interface has no file of its name.
+
+    In /dev there is no lo, nor any other interface of the machine.
+    """
     check_is_no_device(ends[0].fileno())
     names = [name for _, name in socket.if_nameindex()]
     assert "lo" in names
@@ -485,7 +488,7 @@ def check_has_no_address(sock: socket.socket) -> None:
     "unix(7)",
     often_said="Every socket has an address: IP and port.",
 )
-def test_a_socket_need_have_no_address(pair: Ends) -> None:
+def test_a_socket_need_have_no_address(pair: Ends, listener: socket.socket) -> None:
     """A new socket has no address, and a UNIX socket never has an IP and a port.
 
     An Internet socket gets its address from bind(), or from the kernel when it
@@ -495,6 +498,19 @@ def test_a_socket_need_have_no_address(pair: Ends) -> None:
         check_has_no_address(new)
         new.bind(("127.0.0.1", 0))
         assert new.getsockname()[1] != 0
+    for call in (
+        lambda sock: sock.connect(listener.getsockname()),
+        socket.socket.listen,
+    ):
+        with socket.socket() as unbound:
+            unbound.settimeout(5)
+            check_has_no_address(unbound)
+            call(unbound)
+            assert unbound.getsockname()[1] != 0
+    with socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        check_has_no_address(datagrams)
+        datagrams.sendto(b"hello", listener.getsockname())
+        assert datagrams.getsockname()[1] != 0
     for end in pair:
         check_has_no_address(end)
 
@@ -621,7 +637,7 @@ def test_the_check_of_close_can_fail(ends: Ends) -> None:
 
 
 @linux
-@claim("sockets-usually-use-tcpip", "socket(2)", "Python: socket.socket")
+@claim("sockets-usually-use-tcpip", "socket(2)", "Python docs: socket.socket")
 def test_the_default_is_tcp_over_ipv4(sockets: ExitStack) -> None:
     """Most sockets use TCP/IP, and so does Python's socket() unless told otherwise.
 
