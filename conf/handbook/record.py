@@ -395,6 +395,11 @@ def _assemble(
     names = _lane_names(calls, roles)
     lanes = tuple(dict.fromkeys(names[_lane_key(event)] for event in calls))
     numbers: dict[tuple[int, int], int] = {}
+    forks = {
+        event["pid"]: (event["parent"], event["inherits"])
+        for event in events
+        if event["event"] == "process" and "inherits" in event
+    }
     by_hand: set[int] = set()
     ports: set[int] = set()
     kept = []
@@ -408,7 +413,8 @@ def _assemble(
             else event["line"],
             "call": event["call"],
             "socket": numbers.setdefault(
-                (event["pid"], event.get("socket", -event["begin"])), len(numbers) + 1
+                _owner(forks, event["pid"], event.get("socket") or event["begin"]),
+                len(numbers) + 1,
             ),
             "fd": event.get("fd", -1),
         }
@@ -424,7 +430,7 @@ def _assemble(
             entry["result"] = dict(
                 accepted,
                 socket=numbers.setdefault(
-                    (event["pid"], accepted["socket"]), len(numbers) + 1
+                    _owner(forks, event["pid"], accepted["socket"]), len(numbers) + 1
                 ),
             )
         if event["blocked"]:
@@ -537,6 +543,13 @@ def _lane_names(calls: list[Event], roles: dict[int, str]) -> dict[Any, str]:
             number += 1
         names[(pid, thread)] = name
     return names
+
+
+def _owner(forks: dict[int, tuple[int, int]], pid: int, serial: int) -> tuple[int, int]:
+    """Name a socket by the process that made it: fork() copies no socket."""
+    while pid in forks and serial <= forks[pid][1]:
+        pid = forks[pid][0]
+    return pid, serial
 
 
 def _asked_for(event: Event) -> Iterator[int]:

@@ -210,12 +210,18 @@ class _Story:
         error = event.get("error")
         returned = moment.part == "returns"
         verb = f"The {who}'s {name} returns" if returned else f"The {who} calls {name}"
+        waited = not returned and event.get("blocked")
         if not returned:
             label.append((name, "call"))
+        if waited:
+            label.append(("waits", "muted"))
+            verb += ", waits, and it returns"
         if error is not None:
             code = error["errno"] or error["type"]
             label.append((f"✗ {code}", "error"))
             moment.words = f"{verb}: {error['type']}, {error['message']}."
+            if call == "connect":
+                self._lost(moment, error)
             return
         details, sentence = self._outcome(event)
         if returned:
@@ -225,6 +231,12 @@ class _Story:
             label += [(text, "muted") for text in details]
         moment.words = f"{verb}{sentence}."
         self._arrows(moment)
+
+    def _lost(self, moment: Moment, error: dict[str, Any]) -> None:
+        """Draw the SYN of a connect() that nobody answered."""
+        unanswered = error["type"] == "TimeoutError" or error["errno"] == "ETIMEDOUT"
+        if unanswered and moment.event["socket"] not in self.datagrams:
+            moment.arrows.append(("lost", "SYN"))
 
     def _outcome(self, event: Event) -> tuple[list[str], str]:  # noqa: C901, PLR0911
         """Say what a call gave, as short lines for the picture and in words."""
@@ -294,6 +306,17 @@ class _Story:
         mine = self.ends.get(event["socket"])
         if mine is None:
             return ""
+        last = max(
+            (
+                other["begin"]
+                for other in self.events
+                if other["call"] in ("close", "shutdown")
+                and other["socket"] == event["socket"]
+            ),
+            default=0,
+        )
+        if event["begin"] < last:
+            return ""  # another descriptor of it is open still, or it ended before
         for later in self.events:
             theirs = self.ends.get(later["socket"])
             if later["end"] < event["begin"] or theirs != (mine[1], mine[0]):
@@ -521,6 +544,8 @@ def _place(moments: list[Moment], geometry: _Geometry) -> None:
     top = float(TOP)
     for moment in moments:
         labels = len(moment.labels) * LINE
+        if moment.part == "call" and moment.event.get("blocked"):
+            labels += LINE
         arrows = sum(
             HANDSHAKE if kind == "handshake" else 16 for kind, _ in moment.arrows
         )
@@ -561,7 +586,7 @@ def _waits(
         )
 
 
-def _row(
+def _row(  # noqa: C901 - one branch for each thing that a row may hold
     moment: Moment,
     geometry: _Geometry,
     id: str,  # noqa: A002
@@ -584,9 +609,19 @@ def _row(
         if any(kind == "handshake" for kind, _ in moment.arrows):
             height = HANDSHAKE - 6
         kind = "tl-failed" if failed else "tl-call"
+        if moment.part == "call" and event.get("blocked"):
+            # It waited, and nothing else happened meanwhile: only its end is solid.
+            height += LINE
+            yield (
+                f'<rect class="tl-wait" x="{x:g}" y="{top:g}" width="{BAR}" '
+                f'height="{height:g}" rx="2" fill="url(#{id}-wait)"/>'
+            )
+            y, solid = top + height - 10, 10.0
+        else:
+            y, solid = top, height
         yield (
-            f'<rect class="{kind}" x="{x:g}" y="{top:g}" width="{BAR}" '
-            f'height="{height:g}" rx="2"/>'
+            f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{BAR}" '
+            f'height="{solid:g}" rx="2"/>'
         )
     most = int((LANE - BAR - 4) / WIDTH_OF_CHARACTER)
     for index, (text, kind) in enumerate(moment.labels):
@@ -606,6 +641,18 @@ def _row(
         if kind == "handshake":
             yield from _handshake(near, far, y, id)
             y += HANDSHAKE
+            continue
+        if kind == "lost":
+            end = (near * 2 + far * 3) / 5
+            yield (
+                f'<line class="tl-segment" x1="{near:g}" y1="{y + 3:g}" '
+                f'x2="{end:g}" y2="{y + 10:g}"/>'
+                f'<text class="tl-segment-text" x="{(near + end) / 2:g}" '
+                f'y="{y + 10:g}" text-anchor="middle">{text}</text>'
+                f'<text class="tl-error-text" x="{end:g}" y="{y + 15:g}" '
+                'text-anchor="middle">✗</text>'
+            )
+            y += 20
             continue
         start, end = (edge, far) if kind == "send" else (near, edge)
         gap = 2 if end > start else -2

@@ -662,3 +662,29 @@ def test_a_helper_of_python_may_end_a_little_later(program: Write) -> None:
             child.join()
         ''',
     )
+
+
+def test_a_socket_that_a_child_inherits_is_the_same_socket(program: Write) -> None:
+    made = recorded_twice(
+        program,
+        '''
+        """Parent and child close one socket."""
+
+        import os
+        import socket
+
+        here, there = socket.socketpair()
+        child = os.fork()
+        if child == 0:
+            here.close()
+            with socket.socket() as own:
+                own.close()
+            os._exit(0)
+        os.waitpid(child, 0)
+        here.close()
+        there.close()
+        ''',
+    )
+    closed = [e["socket"] for e in made.events if e["call"] == "close"]
+    assert closed[0] == closed[2]
+    assert len(set(closed)) == 3

@@ -324,3 +324,35 @@ def test_a_lane_may_have_any_name() -> None:
         lanes=("a <b> & \x01", "c"),
     )
     drawn(made)
+
+
+def test_a_connect_that_nobody_answers_waits_and_loses_its_syn() -> None:
+    made = recording(
+        event("listen", 1, at=1, local=HERE),
+        event(
+            "connect",
+            2,
+            at=2,
+            blocked=True,
+            error={"type": "TimeoutError", "errno": None, "message": "timed out"},
+        ),
+    )
+    picture, svg = drawn(made)
+    assert "SYN" in texts(svg)
+    assert "SYN-ACK" not in texts(svg)
+    assert [n for n in svg.iter(f"{SVG}rect") if n.get("class") == "tl-wait"]
+    assert "waits" in picture.words[-1][1]
+
+
+def test_the_last_close_of_a_shared_socket_sends_the_fin() -> None:
+    """After fork() a socket has two descriptors, and the first close() ends nothing."""
+    ended = {"bytes": 0, "starts": "b''"}
+    made = recording(
+        *EARLY.events[:4],
+        event("close", 3, at=7, line=70),
+        event("close", 3, at=8, line=80),
+        event("recv", 2, at=9, result=ended),
+    )
+    _, svg = drawn(made)
+    (row,) = [g for g in svg.iter(f"{SVG}g") if "FIN" in texts(g)]
+    assert row.get("data-line") == "80"

@@ -125,7 +125,8 @@ class Recorder:
         self.inside = threading.local()
         self.alone = False
         self.kernel = Kernel()  # two processes would read each other's answers
-        self.write({"event": "process", "pid": os.getpid(), "parent": os.getppid()})
+        here = {"event": "process", "pid": os.getpid(), "parent": os.getppid()}
+        self.write(here | {"inherits": self.count})
 
     def program_of(self, filename: str) -> str | None:
         """Name the snippet (`part/name`) a code object comes from, if any."""
@@ -547,6 +548,7 @@ def _install(recorder: Recorder) -> None:
     def init(self: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         if kwargs.get("fileno") is not None or (len(args) > 3 and args[3] is not None):
             make(self, *args, **kwargs)
+            recorder.serial(self)  # before a fork, so that a child knows it again
             return
         recorder.call("socket", self, lambda: make(self, *args, **kwargs))
 
