@@ -9,14 +9,18 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from handbook import claims, pages, record
-from handbook.pages import Block, Page
 from handbook.problem import Problem, place
 from handbook.snippet import ROOT, Snippet, companions_of_pairs, find
 from handbook.snippet import read as read_snippet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from handbook.pages import Block, Page
 
 DRIFTING = ("lines", "emphasize-lines", "lineno-match", "lineno-start", "linenos")
 COMMANDS = ("sh",)  # a plain fence may hold what a reader types, and nothing else
@@ -27,7 +31,7 @@ LONG = (
 )
 WORDS = (900, 1500)
 DIRECTIVES_OF_CODE = ("code-block", "code", "sourcecode", "parsed-literal")
-REFUSED = ("include", "raw", "eval-rst", "literal-include")
+REFUSED = ("include", "raw", "eval-rst")
 TYPED = ("make", "python", "python3", "git", "ss", "apt", "cd", "curl", "nc", "strace")
 
 
@@ -459,6 +463,3 @@ def prose(page: Page) -> str:
         if not code and not re.match(r":[a-z-]+:(?: |$)", row):
             kept.append(row)
     return "\n".join(kept)
-
-
-Check = Callable[[Path, list[Page], list[Snippet]], Iterator[Problem]]

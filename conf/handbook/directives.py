@@ -18,7 +18,7 @@ from sphinx.directives.code import CodeBlock
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from handbook import claims, pages, record, timeline
+from handbook import check, claims, pages, record, timeline
 from handbook.problem import Problem
 from handbook.snippet import Snippet, by_id, find
 from handbook.snippet import read as read_snippet
@@ -35,11 +35,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DRIFTING = (
-    "lines",
-    "emphasize-lines",
-    "lineno-match",
+    *check.DRIFTING,
     "lineno-start",
-    "linenos",
     "start-after",
     "start-at",
     "end-before",

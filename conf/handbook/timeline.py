@@ -452,7 +452,7 @@ def draw(
     story = _Story(recording, without)
     moments = story.moments()
     geometry = _Geometry(story.lanes)
-    _place(moments, geometry)
+    _place(moments)
     height = (moments[-1].top + moments[-1].height if moments else TOP) + PAD
     pieces = [
         f'<svg class="timeline-svg" xmlns="http://www.w3.org/2000/svg" '
@@ -465,7 +465,7 @@ def draw(
         f'<marker id="{id}-tip" viewBox="0 0 6 6" refX="5.4" refY="3" '
         'markerWidth="6" markerHeight="6" orient="auto">'
         '<path class="tl-tip" d="M0 0.4 6 3 0 5.6z"/></marker></defs>',
-        *geometry.ground(height, id),
+        *geometry.ground(height),
         *_lifelines(moments, geometry),
         *_waits(moments, geometry, id),
     ]
@@ -501,7 +501,7 @@ class _Geometry:
     def side(self, lane: int) -> str:
         return self.lanes[lane][1]
 
-    def ground(self, height: float, _id: str) -> Iterable[str]:
+    def ground(self, height: float) -> Iterable[str]:
         yield (
             f'<rect class="tl-kernel" x="{self.kernel:g}" y="0" width="{KERNEL}" '
             f'height="{height:g}" rx="4"/>'
@@ -539,7 +539,7 @@ class _Geometry:
             )
 
 
-def _place(moments: list[Moment], geometry: _Geometry) -> None:
+def _place(moments: list[Moment]) -> None:
     """Give each row its height: labels beside the bar, arrows above the states."""
     top = float(TOP)
     for moment in moments:
@@ -555,7 +555,6 @@ def _place(moments: list[Moment], geometry: _Geometry) -> None:
         moment.top = top
         moment.height = max(labels, arrows + max(halves.values()), LINE) + PAD
         top += moment.height
-    del geometry
 
 
 def _lifelines(moments: list[Moment], geometry: _Geometry) -> Iterable[str]:
