@@ -8,6 +8,7 @@ Needs: Linux, root
 
 import ctypes
 import fcntl
+import itertools
 import os
 import select
 import socket
@@ -22,6 +23,7 @@ INFO_KIND, INFO_DATA, VETH_PEER = 1, 2, 1
 ADDRESSES = {"host": "198.51.100.1", "container": "198.51.100.2"}  # RFC 5737
 libc = ctypes.CDLL(None, use_errno=True)
 networks: dict[str, int] = {}  # a descriptor of each
+client_ports = itertools.count(2001)  # in networks of their own nobody else has them
 
 
 def new_network(name: str) -> bool:
@@ -83,8 +85,9 @@ def dial_from(network: str, address: str, servers: dict[str, socket.socket]) -> 
     """Dial from a network; return whose server got the connection, or the error."""
     enter(network)
     port = servers["host"].getsockname()[1]
+    own = ("", next(client_ports))
     try:
-        with socket.create_connection((address, port), timeout=5):
+        with socket.create_connection((address, port), 5, source_address=own):
             reached = select.select([*servers.values()], [], [], 5)[0]
     except OSError as error:
         return str(error)
