@@ -72,8 +72,13 @@ def problems(root: Path = ROOT) -> list[Problem]:
 
 
 def is_chapter(root: Path, page: Page) -> bool:
-    """A chapter lies in a part's folder, and is not its index."""
+    """A chapter lies in a part's folder, and is not its index.
+
+    A page of the reference may show programs, and is no chapter.
+    """
     part, _, name = page.docname.partition("/")
+    if part == "reference":
+        return False
     return bool(name) and name != "index" and (root / "snippets" / part).is_dir()
 
 

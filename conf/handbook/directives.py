@@ -335,11 +335,18 @@ class transcript(nodes.literal_block):  # noqa: N801
 
 
 class TimelineDirective(Directive):
-    """Draw a program's recording; the content is the caption."""
+    """Draw a program's recording; the content is the caption.
+
+    `without` leaves calls out; `waits` names calls that the caption says waited,
+    which is then asked of the recording: two runs may differ in it.
+    """
 
     required_arguments = 1
     has_content = True
-    option_spec: ClassVar[dict[str, Any]] = {"without": directives.unchanged_required}
+    option_spec: ClassVar[dict[str, Any]] = {
+        "without": directives.unchanged_required,
+        "waits": directives.unchanged_required,
+    }
 
     def build(self) -> list[Node]:
         """Draw the picture, and say the same in words."""
@@ -364,21 +371,7 @@ class TimelineDirective(Directive):
             shown = programs[event.get("program", snippet.id)]
             return f"#{shown.part}-{shown.name}-{line(event)}"
 
-        left_out = self.options.get("without", "").replace(",", " ").split()
-        made = {event["call"] for event in recording.events}
-        for call in left_out:
-            if call not in made:
-                raise Problem(
-                    ":".join(str(part) for part in self.get_source_info()),
-                    f":without: {call}, which {snippet.where} never calls",
-                    "name calls that it makes: " + ", ".join(sorted(made)),
-                )
-        if not made:
-            raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
-                f"{snippet.where} makes no socket call: there is nothing to draw",
-                "take the timeline away, or draw another program",
-            )
+        left_out = self._asked(snippet, recording)
         drawn = timeline.draw(
             recording,
             title=f"Timeline of {snippet.where}",
@@ -410,6 +403,36 @@ class TimelineDirective(Directive):
                 f"words</summary><ol>{words}</ol></details></figure>"
             ),
         ]
+
+    def _asked(self, snippet: Snippet, recording: record.Recording) -> list[str]:
+        """Say which calls to leave out; Problem if the run is not as the page says."""
+        here = ":".join(str(part) for part in self.get_source_info())
+        made = {event["call"] for event in recording.events}
+        if not made:
+            raise Problem(
+                here,
+                f"{snippet.where} makes no socket call: there is nothing to draw",
+                "take the timeline away, or draw another program",
+            )
+        left_out: list[str] = self.options.get("without", "").replace(",", " ").split()
+        for call in left_out:
+            if call not in made:
+                raise Problem(
+                    here,
+                    f":without: {call}, which {snippet.where} never calls",
+                    "name calls that it makes: " + ", ".join(sorted(made)),
+                )
+        waited = {event["call"] for event in recording.events if event.get("blocked")}
+        for call in self.options.get("waits", "").replace(",", " ").split():
+            if call not in waited:
+                raise Problem(
+                    here,
+                    f":waits: {call}, which did not wait in the recorded run of "
+                    f"{snippet.where}",
+                    "let the program make it wait; or delete the recording and "
+                    f"record again until it shows: make record S={snippet.id}",
+                )
+        return left_out
 
 
 class ClaimDirective(Directive):

@@ -3,8 +3,8 @@
 A recording is two kinds of file beside the programs: one transcript a role
 (`recorded/<name>.txt`, or `<name>.<role>.txt` for a pair) and the events
 (`recorded/<name>.json`). They are published as they are, and compared by
-meaning: ports and pids are named in the order in which they are first seen,
-and what a docstring declares as `Varies:` is left out.
+meaning: ports, pids and temporary directories are named in the order in which
+they are first seen, and what a docstring declares as `Varies:` is left out.
 
 Compared are, lane by lane, the calls, their lines and their results; with a
 single thread and no child also the kernel's rows and the descriptors. Not
@@ -587,10 +587,10 @@ class Names:
         self.varies = varies
         self.ports = ports
         self.pids = pids
-        self._given: dict[tuple[str, int], str] = {}
+        self._given: dict[tuple[str, int | str], str] = {}
 
-    def of(self, kind: str, value: int) -> str:
-        """Name a port or pid."""
+    def of(self, kind: str, value: int | str) -> str:
+        """Name a port, a pid or a temporary directory."""
         key = (kind, value)
         if key not in self._given:
             count = sum(1 for known, _ in self._given if known == kind)
@@ -604,6 +604,7 @@ class Names:
                 for group in reversed(match.groupdict()):
                     start, end = match.span(group)
                     text = f"{text[:start]}<{group.rpartition('_')[0]}>{text[end:]}"
+        text = _TEMPORARY.sub(lambda found: self.of("directory", found[0]), text)
         return _NUMBER.sub(
             lambda found: (
                 self.of("port", int(found[0]))
@@ -629,38 +630,47 @@ class Names:
 
 
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.]*\d)")
+# What tempfile makes: its words are eight characters (mkdtemp in Python's docs).
+_TEMPORARY = re.compile(
+    r"(?<![\w/])(?:"
+    + "|".join({"/tmp", re.escape(tempfile.gettempdir())})  # noqa: S108 - only read
+    + r")/(?:[\w.-]*-|tmp)?[a-z0-9_]{8}(?![\w.-])"
+)
 
 
 def marks(text: str, recording: Recording, varies: tuple[Varies, ...]) -> list[Mark]:
     """Find what differs from run to run in a transcript of `recording`."""
     found: list[Mark] = []
-    taken: list[tuple[int, int]] = []
+    for mark in _candidates(text, recording, varies):
+        if not any(mark.start < m.end and m.start < mark.end for m in found):
+            found.append(mark)
+    return sorted(found, key=lambda mark: mark.start)
+
+
+def _candidates(
+    text: str, recording: Recording, varies: tuple[Varies, ...]
+) -> Iterator[Mark]:
+    """Yield what may differ; of two that overlap the first one counts."""
     for declared in varies:
         for match in declared.pattern.finditer(text):
             for group in match.groupdict():
                 kind = group.rpartition("_")[0]
-                start, end = match.span(group)
-                if any(start < stop and begin < end for begin, stop in taken):
-                    continue
-                taken.append((start, end))
-                found.append(Mark(start, end, f"<{kind}>", _WHY[kind]))
+                yield Mark(*match.span(group), f"<{kind}>", _WHY[kind])
+    for match in _TEMPORARY.finditer(text):
+        yield Mark(*match.span(), f"directory:{match[0]}", _WHY["directory"])
     for match in _NUMBER.finditer(text):
-        start, end = match.span()
-        if any(start < stop and begin < end for begin, stop in taken):
-            continue
         value = int(match[0])
         if value in recording.ports:
-            found.append(Mark(start, end, f"port:{value}", _WHY["port"]))
-        elif value in recording.pids and re.search(
-            r"(?:pid|process|child|parent) ?[=:]? ?$", text[:start], re.IGNORECASE
-        ):
-            found.append(Mark(start, end, f"pid:{value}", _WHY["pid"]))
-    return sorted(found, key=lambda mark: mark.start)
+            yield Mark(*match.span(), f"port:{value}", _WHY["port"])
+        elif value in recording.pids and _CALLED_PID.search(text[: match.start()]):
+            yield Mark(*match.span(), f"pid:{value}", _WHY["pid"])
 
 
+_CALLED_PID = re.compile(r"(?:pid|process|child|parent) ?[=:]? ?$", re.IGNORECASE)
 _WHY = {
     "port": "a port that the kernel picked: another one each run",
     "pid": "a process id: another one each run",
+    "directory": "a temporary directory: another one each run",
     "int": "this number differs from run to run",
     "seconds": "this time differs from run to run",
     "hex": "this value differs from run to run",
@@ -676,7 +686,8 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
         pieces, last = [], 0
         for mark in marks(text, recording, snippet.varies):
             kind, colon, value = mark.name.partition(":")
-            name = f"<{names.of(kind, int(value))}>" if colon else mark.name
+            known = value if kind == "directory" else int(value or 0)
+            name = f"<{names.of(kind, known)}>" if colon else mark.name
             pieces += [text[last : mark.start], name]
             last = mark.end
         transcripts[role] = "".join([*pieces, text[last:]])

@@ -535,7 +535,7 @@ def _dark_twice(css: str) -> str:
 
 
 def script(context: dict[str, Any]) -> str:
-    """Return furo's script and the copy button's as one file.
+    """Return furo's script, the copy button's and our own as one file.
 
     Args:
         context: `html_context`, which holds the settings of sphinx-copybutton.
@@ -551,6 +551,7 @@ def script(context: dict[str, Any]) -> str:
         + button
         + "\n})();",
         (THEME / "site.js").read_text("utf-8"),
+        (THEME / "timeline.js").read_text("utf-8"),
     ]
     return re.sub(r"//# sourceMappingURL=\S+", "", "\n;".join(parts))
 

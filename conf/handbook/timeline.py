@@ -89,7 +89,7 @@ class _Story:
         self.listeners: set[int] = set()
         self.accepted: set[int] = set()
         self.dialled: set[int] = set()
-        self.listening_ports: set[int] = set()
+        self.listening: set[tuple[Any, ...]] = set()
         self.client_ports: set[int] = set()
         self.datagrams = {
             event["socket"]
@@ -112,7 +112,7 @@ class _Story:
             if event["call"] == "listen" and "error" not in event:
                 self.listeners.add(event["socket"])
                 if "local" in event:
-                    self.listening_ports.add(event["local"][1])
+                    self.listening.add(tuple(event["local"][:2]))
             if event["call"] in ("connect", "connect_ex"):
                 self.dialled.add(event["socket"])
                 if "local" in event:
@@ -122,7 +122,7 @@ class _Story:
         self.by_role = len(recording.lanes) == 1
         self.lanes = self._lanes()
         self.connections = len(self.accepted | self.dialled) > 2
-        self.drawn: dict[tuple[int, int], tuple[str, ...]] = {}
+        self.drawn: dict[tuple[Any, Any], tuple[str, ...]] = {}
 
     def _lanes(self) -> list[tuple[str, str]]:
         """Name the lanes, each with its side of the kernel."""
@@ -246,6 +246,10 @@ class _Story:
         if call == "connect_ex" and result:
             name = errno.errorcode.get(result, str(result))
             return [f"✗ {name}"], f"; it returns {result}, {name}"
+        if call in ("bind", "connect", "connect_ex") and "local" not in event:
+            asked = (event.get("arguments") or [""])[0]
+            name = asked.rpartition("/")[2] if isinstance(asked, str) else ""
+            return ([name], f" to {name}") if name else ([], "")
         if call in ("bind", "connect", "connect_ex") and "local" in event:
             address = event["local"] if call == "bind" else event.get("peer")
             if address is None:
@@ -338,7 +342,7 @@ class _Story:
         told = []
         for row in rows:
             local, peer = row["local"][1], row["peer"][1]
-            key = (local, peer)
+            key = (tuple(row["local"]), tuple(row["peer"]))
             client = local in self.client_ports and peer not in self.client_ports
             half = "left" if client else "right"
             port = local if client else peer
@@ -346,6 +350,10 @@ class _Story:
             whose = f"{_END[half]} end" if peer else "listening socket"
             if name:
                 whose += f" (port {port})"
+            elif not peer and len(self.listening) > 1:
+                ports = {each[1] for each in self.listening}
+                name = f":{local}" if len(ports) > 1 else row["local"][0]
+                whose += f" ({row['local'][0]} port {local})"
             if row["state"] == "GONE":
                 self.drawn.pop(key, None)
                 moment.states.append((half, name, [("gone", "gone")]))

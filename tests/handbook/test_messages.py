@@ -358,3 +358,14 @@ def test_a_page_waits_for_what_it_names(repository: Path) -> None:
     page = (repository / "out/listening/before-accept.html").read_text()
     assert "snippet-listening-listen_returns" in page
     assert "#claim-ready-after-bind" in page
+
+
+def test_the_build_refuses_a_wait_that_the_recorded_run_did_not_have(
+    repository: Path,
+) -> None:
+    page = repository / "docs/sockets/a-conversation.md"
+    change(page, ":waits: accept, recv", ":waits: accept, bind")
+    line = line_of(page, "{timeline} sockets/conversation")
+    said = run(repository, *BUILD)
+    assert f"a-conversation.md:{line}: :waits: bind, which did not wait" in said
+    assert "make record S=sockets/conversation" in said

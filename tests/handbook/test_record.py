@@ -688,3 +688,51 @@ def test_a_socket_that_a_child_inherits_is_the_same_socket(program: Write) -> No
     closed = [e["socket"] for e in made.events if e["call"] == "close"]
     assert closed[0] == closed[2]
     assert len(set(closed)) == 3
+
+
+IN_A_DIRECTORY = '''
+    """A UNIX socket in a directory of its own."""
+
+    import socket
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/echo.sock"
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with listener, client:
+            listener.settimeout(5)
+            client.settimeout(5)
+            listener.bind(path)
+            listener.listen()
+            client.connect(path)
+            conn, peer = listener.accept()
+            with conn:
+                client.sendall(b"hello")
+                print(conn.recv(16), repr(peer), "at", path, "in", folder)
+'''
+
+
+def test_a_temporary_directory_is_named(program: Write) -> None:
+    snippet = program(IN_A_DIRECTORY)
+    one, two = record.run(snippet), record.run(snippet)
+    assert one.transcripts != two.transcripts
+    assert record.masked(one, snippet) == record.masked(two, snippet)
+    said = record.masked(one, snippet)["transcripts"][""]
+    assert said == "b'hello' '' at <directory 1>/echo.sock in <directory 1>\n"
+    marks = record.marks(one.transcripts[""], one, snippet.varies)
+    assert [mark.why.partition(":")[0] for mark in marks] == [
+        "a temporary directory",
+        "a temporary directory",
+    ]
+
+
+def test_another_place_than_the_temporary_directory_is_compared(
+    program: Write,
+) -> None:
+    snippet = program(IN_A_DIRECTORY)
+    one = record.run(snippet)
+    moved = dataclasses.replace(
+        one, transcripts={"": one.transcripts[""].replace("/echo.sock", "/other.sock")}
+    )
+    assert "other.sock" in record.diff(one, moved, snippet)

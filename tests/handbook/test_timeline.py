@@ -356,3 +356,37 @@ def test_the_last_close_of_a_shared_socket_sends_the_fin() -> None:
     _, svg = drawn(made)
     (row,) = [g for g in svg.iter(f"{SVG}g") if "FIN" in texts(g)]
     assert row.get("data-line") == "80"
+
+
+def test_two_listeners_are_told_apart_by_port_or_by_address() -> None:
+    def two(first: list[object], second: list[object]) -> tuple[list[str], str]:
+        unheard = {"peer": ["0.0.0.0", 0], "state": "LISTEN", "unacked": 0}
+        rows = [
+            {**unheard, "local": local, "unread": 0, "owned": True}
+            for local in (first, second)
+        ]
+        made = recording(
+            event("listen", 1, at=1, local=first, kernel=rows[:1], seen=3),
+            event("listen", 2, at=2, local=second, kernel=rows, seen=5),
+        )
+        picture, svg = drawn(made)
+        return texts(svg), " ".join(said for _, said, _ in picture.words)
+
+    shown, said = two(["127.0.0.1", 50001], ["127.0.0.1", 50002])
+    assert {":50001", ":50002"} <= set(shown)
+    assert "listening socket (127.0.0.1 port 50002) LISTEN, queue 0" in said
+    shown, said = two(["127.0.0.1", 50001], ["127.0.0.2", 50001])
+    assert {"127.0.0.1", "127.0.0.2"} <= set(shown)
+    assert said.count("LISTEN") == 2, "the same port at two addresses is two sockets"
+    shown, _ = two(["127.0.0.1", 50001], ["127.0.0.1", 50001])
+    assert ":50001" not in shown, "one listener needs no name"
+
+
+def test_a_unix_socket_is_told_by_the_name_of_its_file() -> None:
+    made = recording(
+        event("bind", 1, at=1, arguments=["run/echo.sock"]),
+        event("connect", 2, at=2, arguments=["run/echo.sock"]),
+    )
+    picture, svg = drawn(made)
+    assert texts(svg).count("echo.sock") == 2
+    assert "connect() to echo.sock" in picture.words[1][1]
