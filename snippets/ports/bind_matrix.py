@@ -3,7 +3,7 @@
 The first listens; the second binds the same number and listens, too. Neither sets
 SO_REUSEADDR or SO_REUSEPORT. "::" takes IPv4 as well, "::6" is :: with IPV6_V6ONLY.
 
-Needs: Linux
+Needs: Linux, IPv6
 """
 
 import errno
