@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -390,3 +391,26 @@ def test_a_unix_socket_is_told_by_the_name_of_its_file() -> None:
     picture, svg = drawn(made)
     assert texts(svg).count("echo.sock") == 2
     assert "connect() to echo.sock" in picture.words[1][1]
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        {"call": "connect_ex", "result": errno.EINPROGRESS},
+        {
+            "call": "connect",
+            "error": {
+                "type": "BlockingIOError",
+                "errno": "EINPROGRESS",
+                "message": "Operation now in progress",
+            },
+        },
+    ],
+)
+def test_a_dial_that_has_begun_is_no_failure(outcome: dict[str, Any]) -> None:
+    call = outcome.pop("call")
+    picture, svg = drawn(recording(event(call, 1, at=1, **outcome)))
+    assert "→ EINPROGRESS" in texts(svg)
+    assert "EINPROGRESS" in picture.words[0][1] or "in progress" in picture.words[0][1]
+    assert "tl-failed" not in picture.svg
+    assert "✗" not in picture.svg
