@@ -17,6 +17,8 @@ extensions = [
     "sphinx_copybutton",
     "handbook.site",
     "handbook.directives",
+    "handbook.lookup",
+    "handbook.proofs",
 ]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_*", "**/_*"]

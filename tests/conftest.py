@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
+import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +15,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SECONDS = 5.0
+
+# The program moves into a network of its own: its settings and counters are no other
+# program's. Loopback is up there, and there is nothing else.
+OWN_NETWORK = """
+import ctypes, fcntl, json, socket, struct, sys, time
+from pathlib import Path
+
+NEWUSER, NEWNET = 0x10000000, 0x40000000  # sched.h
+
+def up(name):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        ready = struct.pack("16sH14x", name, 0x41)  # IFF_UP and IFF_RUNNING
+        fcntl.ioctl(control, 0x8914, ready)  # SIOCSIFFLAGS
+
+try:
+    unshare = ctypes.CDLL(None).unshare
+    # Root may do so as it is (and in a chroot only so), others as root of their own.
+    if unshare(NEWNET) and unshare(NEWUSER | NEWNET):
+        raise PermissionError
+    up(b"lo")
+    for setting in sys.argv[1:]:
+        name, value = setting.split("=")
+        Path("/proc/sys/net/ipv4", name).write_text(value)
+except PermissionError:
+    sys.exit("cannot make a network of its own")
+"""
 
 
 @pytest.fixture
@@ -53,3 +82,26 @@ def ends(
 ) -> tuple[socket.socket, socket.socket]:
     """Return the two ends of a connection, the client's first."""
     return dial()
+
+
+@pytest.fixture
+def in_own_network() -> Callable[..., Any]:
+    """Run a program in a network namespace, with sysctls such as "tcp_syncookies=1".
+
+    What it prints is JSON, and returned as what that means.
+    """
+
+    def run(program: str, *settings: str) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-c", OWN_NETWORK + program, *settings],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        if "cannot make a network" in done.stderr:
+            pytest.skip("this user may not make a network namespace with settings")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run

@@ -143,6 +143,11 @@ class Plain:
             "code-block": lambda block: fence(block.argument, block.body),
             "recorded": self._recorded,
             "timeline": self._timeline,
+            "provoked": lambda block: prose(block.argument) + "\n",
+            "chart": self._nested,
+            "number-line": lambda block: fence(
+                "text", f"{block.argument}\n{block.body}"
+            ),
             "claim": lambda block: prose(self._claim(block).sentence) + "\n",
             "often-said": self._often_said,
             "notice": lambda block: "What to notice\n\n" + self._nested(block),

@@ -11,7 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from handbook import claims, pages, record
+from handbook import claims, errors, pages, record
 from handbook.problem import Problem, place
 from handbook.snippet import ROOT, Snippet, companions_of_pairs, find
 from handbook.snippet import read as read_snippet
@@ -61,7 +61,7 @@ def problems(root: Path = ROOT) -> list[Problem]:
         if path not in expected
     ]
     read = pages.read_all(root)
-    for check in (shown, recorded, named, quiet, ledgers):
+    for check in (shown, recorded, named, quiet, ledgers, listed):
         found += check(root, read, snippets)
     for page in read:
         for look in (fences, includes, ledgered, timelines):
@@ -181,6 +181,23 @@ def ledgers(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[P
                 f"the part {part} makes claims, and has no page in the ledger",
                 "write it like docs/reference/claims/sockets.md, and name it in "
                 "docs/reference/claims/index.md",
+            )
+
+
+def listed(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """Every error that a recorded run met has its place in the reference."""
+    del snippets
+    blocks = [block for page in read for block in page.named("provoked")]
+    if not blocks:
+        return
+    told = {block.argument for block in blocks}
+    for name, seen in sorted(errors.seen(root).items()):
+        if name not in told:
+            yield Problem(
+                place(root, blocks[0].path),
+                f"no entry for {name}, which {', '.join(sorted(seen.programs))} met",
+                f"add a heading with its text, under it a fence {{provoked}} {name}, "
+                "and what to do about it",
             )
 
 

@@ -18,7 +18,7 @@ from sphinx.directives.code import CodeBlock
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from handbook import check, claims, pages, record, timeline
+from handbook import check, claims, pages, proofs, record, timeline
 from handbook.problem import Problem
 from handbook.snippet import Snippet, by_id, find
 from handbook.snippet import read as read_snippet
@@ -42,6 +42,7 @@ DRIFTING = (
     "end-before",
     "end-at",
 )
+LONG = 100  # lines
 HOW_TO_READ = "about/how-to-read.html"
 
 
@@ -245,7 +246,15 @@ class LiteralInclude(Directive):
                     "</summary>"
                 )
             )
-            parts += self._code(snippet, 1, total, copied=True, anchored=fresh)
+            parts += self._code(
+                snippet,
+                1,
+                total,
+                copied=True,
+                anchored=fresh,
+                # Colours double the weight of a long program that few unfold.
+                language="python" if total <= LONG else "text",
+            )
             parts.append(_html("</details>"))
         needs = ", ".join(snippet.needs)
         parts.append(
@@ -265,12 +274,19 @@ class LiteralInclude(Directive):
         return parts
 
     def _code(
-        self, snippet: Snippet, first: int, last: int, *, copied: bool, anchored: bool
+        self,
+        snippet: Snippet,
+        first: int,
+        last: int,
+        *,
+        copied: bool,
+        anchored: bool,
+        language: str = "python",
     ) -> list[Node]:
         lines = snippet.clean.splitlines(keepends=True)[first - 1 : last]
         margin = min((len(r) - len(r.lstrip()) for r in lines if r.strip()), default=0)
         text = "".join(row[margin:] if row.strip() else row for row in lines)
-        block = nodes.literal_block(text, text, language="python")
+        block = nodes.literal_block(text, text, language=language)
         block["highlight_args"] = {"linenostart": first}
         if anchored:
             block["highlight_args"]["linespans"] = f"{snippet.part}-{snippet.name}"
@@ -289,13 +305,21 @@ def _commands(snippet: Snippet) -> list[str]:
 
 
 class Recorded(Directive):
-    """Show what a program printed when it was recorded."""
+    """Show what a program printed when it was recorded.
+
+    With `table`, as a table: a row for each line, whose columns stand two spaces
+    or more apart, under the heads that the option gives. Lines with other
+    columns than that are left out.
+    """
 
     required_arguments = 1
-    option_spec: ClassVar[dict[str, Any]] = {"role": directives.unchanged_required}
+    option_spec: ClassVar[dict[str, Any]] = {
+        "role": directives.unchanged_required,
+        "table": directives.unchanged_required,
+    }
 
     def build(self) -> list[Node]:
-        """Show the transcript, with what varies marked."""
+        """Show the transcript, with what varies marked, or as a table."""
         snippet = self.program(self.arguments[0])
         recording = self.recording(snippet)
         role = self.options.get("role", "")
@@ -308,6 +332,8 @@ class Recorded(Directive):
                 "write :role: with one of them" if have else "take :role: away",
             )
         text = recording.transcripts[role]
+        if "table" in self.options:
+            return self._table(snippet, text)
         marks = record.marks(text, recording, snippet.varies)
         block = transcript(text, text)
         block.clear()
@@ -328,6 +354,35 @@ class Recorded(Directive):
                 "marked: differs each run</a>"
             )
         return [_html(f'<div class="recorded">{label}</p>'), block, _html("</div>")]
+
+    def _table(self, snippet: Snippet, text: str) -> list[Node]:
+        heads = [head.strip() for head in self.options["table"].split("|")]
+        rows = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
+        rows = [row for row in rows if len(row) == len(heads)]
+        if not rows:
+            raise Problem(
+                ":".join(str(part) for part in self.get_source_info()),
+                f"no line of {snippet.id} has {len(heads)} columns",
+                "name a head for each column; in the output two spaces part them",
+            )
+        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+        body = "".join(
+            f'<tr><th scope="row"><code>{escape(row[0])}</code></th>'
+            + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+            + "</tr>"
+            for row in rows
+        )
+        return [
+            _html(
+                '<div class="table-wrapper docutils container" tabindex="0" '
+                f'role="region" aria-label="What {snippet.name}.py printed">'
+                '<table class="docutils looked-up"><caption>What '
+                f"<code>{snippet.where}</code> printed, "
+                f'<a class="mark" href="{self.up}{HOW_TO_READ}#recorded">recorded</a>'
+                f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+                "</table></div>"
+            )
+        ]
 
 
 class transcript(nodes.literal_block):  # noqa: N801
@@ -632,6 +687,11 @@ class Ledger(Directive):
             for docname, title in chapters
         )
         rows.append(("Shown in", links or "no chapter yet"))
+        if made.test:
+            proof = (
+                f'<a href="{self.up}{proofs.address(made)}">{escape(made.where)}</a>'
+            )
+            rows.append(("Test", proof))
         table = "".join(
             f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in rows
         )
@@ -643,13 +703,6 @@ class Ledger(Directive):
             sentence,
             _html(f"<dl>{table}</dl>"),
         ]
-        if made.test:
-            block = nodes.literal_block(made.code, made.code, language="python")
-            entry += [
-                _html(f"<details><summary>The test: {escape(made.where)}</summary>"),
-                block,
-                _html("</details>"),
-            ]
         entry.append(_html("</div>"))
         return entry
 

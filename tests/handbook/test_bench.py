@@ -11,7 +11,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from handbook import bench, directives, pages, record, snippet
+from handbook import bench, directives, lookup, pages, record, snippet
 from handbook.bench import Bench, Cost, Measure, Plain, Row
 from handbook.problem import Problem
 
@@ -45,6 +45,7 @@ def plain() -> Plain:
 def test_every_directive_of_the_handbook_is_written_out(plain: Plain) -> None:
     app = MagicMock()
     directives.setup(app)
+    lookup.setup(app)
     ours = {call.args[0] for call in app.add_directive.call_args_list}
     assert set(plain.written) == ours, (
         "write it out in Plain, so the floor stays honest"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import json
 import select
 import socket
 import struct
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
 
+    OwnNetwork = Callable[..., Any]
+
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="counts as Linux does, with TCP_INFO and /proc"
 )
@@ -29,26 +29,8 @@ pytestmark = pytest.mark.skipif(
 SYN_SENT, SYN_RECV = 2, 3  # include/net/tcp_states.h
 SHORT = 0.3  # seconds; a full queue gives no answer, and the kernel asks again after 1
 
-# A network of its own: its settings and counters are no other program's.
-OWN_NETWORK = """
-import ctypes, fcntl, json, socket, struct, sys, time
-from pathlib import Path
-
-NEWUSER, NEWNET = 0x10000000, 0x40000000  # sched.h
-try:
-    unshare = ctypes.CDLL(None).unshare
-    # Root may do so as it is (and in a chroot only so), others as root of their own.
-    if unshare(NEWNET) and unshare(NEWUSER | NEWNET):
-        raise PermissionError
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        up = struct.pack("16sH14x", b"lo", 0x41)  # IFF_UP and IFF_RUNNING
-        fcntl.ioctl(control, 0x8914, up)  # SIOCSIFFLAGS
-    for setting in sys.argv[1:]:
-        name, value = setting.split("=")
-        Path("/proc/sys/net/ipv4", name).write_text(value)
-except PermissionError:
-    sys.exit("cannot make a network of its own")
-
+# What the programs in a network of their own begin with.
+LISTENER = """
 def counters():
     names, values = Path("/proc/net/netstat").read_text().splitlines()[:2]
     return dict(zip(names.split()[1:], map(int, values.split()[1:])))
@@ -124,21 +106,6 @@ after = counters()
 used = after["SyncookiesRecv"] - before["SyncookiesRecv"]
 print(json.dumps({"outcome": outcome, "cookies": used}))
 """
-
-
-def in_own_network(program: str, *settings: str) -> Any:
-    """Run a program in a network namespace with these sysctls; return its result."""
-    done = subprocess.run(
-        [sys.executable, "-c", OWN_NETWORK + program, *settings],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    if "cannot make a network" in done.stderr:
-        pytest.skip("this user may not make a network namespace with settings")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def queue_of(listener: socket.socket) -> tuple[int, int]:
@@ -257,12 +224,12 @@ def test_the_check_of_the_full_queue_can_fail(sockets: ExitStack) -> None:
 
 
 @claim("overflows-are-counted", "Linux snmp_counter.rst, TcpExtListenOverflows")
-def test_the_kernel_counts_what_it_drops() -> None:
+def test_the_kernel_counts_what_it_drops(in_own_network: OwnNetwork) -> None:
     """The kernel counts each SYN that meets a full accept queue.
 
     The counters ListenOverflows and ListenDrops in /proc/net/netstat grow by one.
     """
-    told = in_own_network(OVERFLOW)
+    told = in_own_network(LISTENER + OVERFLOW)
     assert told["outcomes"] == ["connected"] * 2 + ["TimeoutError None"] * 3
     assert told["grown"] == [3, 3]
 
@@ -272,19 +239,19 @@ def test_the_kernel_counts_what_it_drops() -> None:
     "tcp(7) tcp_abort_on_overflow",
     often_said="With tcp_abort_on_overflow set to 1, a full queue refuses clients.",
 )
-def test_abort_on_overflow_does_not_refuse() -> None:
+def test_abort_on_overflow_does_not_refuse(in_own_network: OwnNetwork) -> None:
     """The setting tcp_abort_on_overflow does not change what happens to a SYN.
 
     A full queue drops it all the same. What the setting resets is a connection whose
     handshake ends just when the queue is full.
     """
     for setting in ("0", "1"):
-        told = in_own_network(OVERFLOW, f"tcp_abort_on_overflow={setting}")
+        told = in_own_network(LISTENER + OVERFLOW, f"tcp_abort_on_overflow={setting}")
         assert told["outcomes"] == ["connected"] * 2 + ["TimeoutError None"] * 3
     waits, reset = "TimeoutError", "ConnectionResetError"
-    told = in_own_network(LATE_ACKS, "tcp_abort_on_overflow=0")
+    told = in_own_network(LISTENER + LATE_ACKS, "tcp_abort_on_overflow=0")
     assert told == [waits, waits, waits]
-    told = in_own_network(LATE_ACKS, "tcp_abort_on_overflow=1")
+    told = in_own_network(LISTENER + LATE_ACKS, "tcp_abort_on_overflow=1")
     assert told == [waits, reset, reset]
 
 
@@ -413,12 +380,12 @@ def test_half_open_connections_wait_elsewhere(sockets: ExitStack) -> None:
 @claim(
     "syn-cookies-keep-the-door-open", "tcp(7) tcp_syncookies", "RFC 4987 section 3.6"
 )
-def test_syn_cookies_let_a_client_in_during_a_flood() -> None:
+def test_syn_cookies_let_a_client_in_during_a_flood(in_own_network: OwnNetwork) -> None:
     """With SYN cookies a client gets in although half-open connections fill the limit.
 
     Without them its SYN is dropped.
     """
-    told = in_own_network(FLOOD, "tcp_syncookies=1")
+    told = in_own_network(LISTENER + FLOOD, "tcp_syncookies=1")
     assert told == {"outcome": "connected", "cookies": 1}
-    told = in_own_network(FLOOD, "tcp_syncookies=0")
+    told = in_own_network(LISTENER + FLOOD, "tcp_syncookies=0")
     assert told == {"outcome": "TimeoutError None", "cookies": 0}

@@ -1,0 +1,257 @@
+"""What a page looks up in the recordings: errors, measurements, ranges of numbers.
+
+Like `directives`, which it builds on, this runs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.util import logging
+
+from handbook import charts, errors, pages
+from handbook.check import included
+from handbook.directives import Directive
+from handbook.problem import Problem
+from handbook.snippet import by_id
+
+if TYPE_CHECKING:
+    from docutils.nodes import Node
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+    from sphinx.util.typing import ExtensionMetadata
+
+logger = logging.getLogger(__name__)
+
+RANGE = re.compile(r"^(?P<first>\d+)-(?P<last>\d+)$")
+PIECE = re.compile(r"\\\{(first|last|next)\\\}")
+
+
+class Provoked(Directive):
+    """Say how an error reads, which calls raised it, and which programs provoke it.
+
+    `not-provoked` gives the reason why no program does; a program that does
+    makes the page say otherwise, so it is refused then.
+    """
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {
+        "not-provoked": directives.unchanged_required
+    }
+
+    def build(self) -> list[Node]:
+        """Put it all into a short list."""
+        name = self.arguments[0]
+        here = ":".join(str(part) for part in self.get_source_info())
+        numbers, everywhere, where = _state(self.root)
+        seen = everywhere.get(name, errors.Seen())
+        reason = self.options.get("not-provoked")
+        if bool(seen.programs) == bool(reason):
+            raise Problem(
+                here,
+                f"{name} is provoked by {', '.join(sorted(seen.programs))}"
+                if seen.programs
+                else f"no recorded program provokes {name}",
+                "take :not-provoked: away"
+                if seen.programs
+                else "write one, or say why not: ':not-provoked: why'",
+            )
+        if name in numbers:
+            texts = [numbers[name].shown]
+        elif name.startswith("E"):
+            raise Problem(
+                here,
+                f"{errors.NUMBERS} prints no {name}",
+                f"add it to the names in snippets/{errors.NUMBERS}.py and record",
+            )
+        else:
+            texts = sorted(seen.texts)
+        rows = [
+            ("Reads", "<br>".join(f"<code>{escape(text)}</code>" for text in texts))
+        ]
+        if seen.calls:
+            calls = ", ".join(f"<code>{call}()</code>" for call in sorted(seen.calls))
+            rows.append(("Raised by", calls))
+        rows.append(
+            ("Provoked by", self._programs(seen, where) or escape(reason or ""))
+        )
+        told = "".join(
+            f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in rows
+        )
+        return [nodes.raw("", f'<dl class="looked-up">{told}</dl>', format="html")]
+
+    def _programs(self, seen: errors.Seen, where: dict[str, tuple[str, str]]) -> str:
+        links = []
+        for program in sorted(seen.programs & where.keys()):
+            docname, short = where[program]
+            name = program.partition("/")[2]
+            links.append(
+                f'<a href="{self.up}{docname}.html#{_anchor(program)}">'
+                f"<code>{name}.py</code></a> in {escape(short)}"
+            )
+        return "<br>".join(links)
+
+
+def _anchor(program: str) -> str:
+    return "snippet-" + program.replace("/", "-")
+
+
+def _state(
+    root: Path,
+) -> tuple[dict[str, errors.Named], dict[str, errors.Seen], dict[str, tuple[str, str]]]:
+    """Give the errnos, where each was seen, and on which page each program stands."""
+    where: dict[str, tuple[str, str]] = {}
+    for page in pages.read_all(root):
+        short = page.front.get("short") or page.docname
+        for _, program in included(root, page):
+            where.setdefault(program, (page.docname, short))
+    return errors.numbers(root), errors.seen(root), where
+
+
+def outdated(
+    app: Sphinx,
+    env: BuildEnvironment,
+    added: set[str],
+    changed: set[str],
+    removed: set[str],
+) -> list[str]:
+    """Rebuild the pages that list errors when a run met another one, or elsewhere."""
+    del added, changed, removed
+    root = Path(app.srcdir).parent
+    listing = [p.docname for p in pages.read_all(root) if p.named("provoked")]
+    if not listing:
+        return []
+    try:
+        numbers, everywhere, where = _state(root)
+    except Problem as problem:
+        logger.error(str(problem))
+        return []
+    parts = [
+        f"{name} {sorted(seen.texts)} {sorted(seen.calls)} "
+        + " ".join(f"{each}:{where.get(each)}" for each in sorted(seen.programs))
+        for name, seen in sorted(everywhere.items())
+    ]
+    state = hashlib.sha256(repr((parts, sorted(numbers))).encode()).hexdigest()
+    before = getattr(env, "handbook_errors", None)
+    env.handbook_errors = state  # type: ignore[attr-defined]
+    return [] if before == state else [d for d in listing if d in env.found_docs]
+
+
+class Chart(Directive):
+    """Draw what a program measured, from its recording; the content is the caption."""
+
+    required_arguments = 1
+    has_content = True
+
+    def build(self) -> list[Node]:
+        """Draw each row's median and spread."""
+        self.assert_has_content()
+        snippet = self.program(self.arguments[0])
+        recording = self.recording(snippet)
+        rows = charts.measures("\n".join(recording.transcripts.values()))
+        try:
+            svg = charts.spreads(rows, f"What {snippet.where} measured") if rows else ""
+        except ValueError as error:
+            raise Problem(
+                snippet.where,
+                f"a row is not 'lowest to highest' around its median: {error}",
+                f"mend what it prints, then: make record S={snippet.id}",
+            ) from error
+        if not svg:
+            raise Problem(
+                ":".join(str(part) for part in self.get_source_info()),
+                f"{snippet.where} printed no row that can be drawn",
+                "print 'what  way  5.9 us  5.5 to 23.2', two spaces between columns",
+            )
+        return _figure(svg, self.nested())
+
+
+class NumberLine(Directive):
+    """Draw ranges of numbers; see CONTRIBUTING.md for the form of its lines."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+
+    def build(self) -> list[Node]:
+        """Read the bands, some of them from recordings, and draw them."""
+        self.assert_has_content()
+        bands = []
+        for offset, line in enumerate(self.content):
+            if line.strip():
+                bands.append(self._band(line, offset))
+        try:
+            svg = charts.number_line(bands, self.arguments[0])
+        except ValueError as error:
+            raise Problem(
+                ":".join(str(part) for part in self.get_source_info()),
+                str(error),
+                "give each band of a column its own numbers, 'first-last'",
+            ) from error
+        words = "; ".join(
+            f"{band.column}, {band.name}: {band.first} to {band.last}" for band in bands
+        )
+        caption = nodes.paragraph("", f"{self.arguments[0]}. In words: {words}.")
+        return _figure(svg, [caption])
+
+    def _band(self, line: str, offset: int) -> charts.Band:
+        source, number = self.get_source_info()
+        pieces = [piece.strip() for piece in line.split("|")]
+        span = RANGE.match(pieces[-1])
+        if len(pieces) == 3 and span:
+            column, name = pieces[:2]
+            return charts.Band(column, name, int(span["first"]), int(span["last"]))
+        if len(pieces) != 4:
+            raise Problem(
+                f"{source}:{number + 1 + offset}",
+                f"no band: {line!r}",
+                "write 'column | name | first-last', or 'column | name | part/program "
+                "| words {first} to {last}' to take the numbers from a recording",
+            )
+        column, name, program, template = pieces
+        snippet = by_id(program, self.root)
+        recording = self.recording(snippet)
+        pattern = PIECE.sub(r"(?P<\1>\\d+)", re.escape(template))
+        found = re.search(pattern, "\n".join(recording.transcripts.values()))
+        if found is None:
+            raise Problem(
+                f"{source}:{number + 1 + offset}",
+                f"{snippet.where} printed nothing like {template!r}",
+                "write the words as it prints them",
+            )
+        told = {key: int(value) for key, value in found.groupdict().items()}
+        last = told.get("last", told.get("next", 65536) - 1)
+        return charts.Band(column, name, told.get("first", 0), last)
+
+
+def _figure(svg: str, caption: list[Node]) -> list[Node]:
+    return [
+        nodes.raw(
+            "",
+            f'<figure class="chart"><div class="timeline-frame">{svg}</div>'
+            "<figcaption>",
+            format="html",
+        ),
+        *caption,
+        nodes.raw("", "</figcaption></figure>", format="html"),
+    ]
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Register with Sphinx."""
+    app.add_directive("provoked", Provoked)
+    app.add_directive("chart", Chart)
+    app.add_directive("number-line", NumberLine)
+    app.connect("env-get-outdated", outdated)
+    return {
+        "version": "1",
+        "env_version": 1,
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }

@@ -1,0 +1,228 @@
+"""What pages look up in recordings: errors, tables, charts, ranges of numbers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from bs4 import BeautifulSoup
+
+from handbook import check, errors, pages, record
+from handbook.snippet import ROOT, by_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="recordings are made on Linux"
+)
+
+REFUSED = '''\
+"""Dials a port on which nobody listens."""
+
+import socket
+
+with socket.socket() as unheard, socket.socket() as client:
+    unheard.bind(("127.0.0.1", 0))
+    client.settimeout(5)
+    try:
+        client.connect(unheard.getsockname())
+    except OSError as error:
+        print("connect", error, sep="   ")
+    try:
+        client.bind(("127.0.0.1", 65536))
+    except OverflowError as error:
+        print("bind", f"{type(error).__name__}: {error}", sep="   ")
+print("a line with one column")
+print("round trip   a pipe   5.9 us   5.5 to 23.2")
+print("from 10 to 20, and from 30")
+'''
+NUMBERS = '''\
+"""Two numbers."""
+
+print("ECONNREFUSED     111  ConnectionRefusedError  Connection refused")
+print("EACCES            13  PermissionError         Permission denied")
+'''
+PAGE = """\
+# Looked up
+
+```{literalinclude} ../snippets/demo/refused.py
+```
+
+"""
+
+
+@pytest.fixture
+def handbook(tmp_path: Path) -> Path:
+    """A handbook of one page and two recorded programs."""
+    for name, text in (("demo/refused", REFUSED), (errors.NUMBERS, NUMBERS)):
+        path = tmp_path / "snippets" / f"{name}.py"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        snippet = by_id(name, tmp_path)
+        record.save(snippet, record.run(snippet))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "tests").mkdir()
+    return tmp_path
+
+
+def build(handbook: Path, text: str) -> tuple[BeautifulSoup, str]:
+    """Build the page with this text added; the page and what Sphinx said."""
+    (handbook / "docs/index.md").write_text(PAGE + text)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "sphinx", "-q", "-c", str(ROOT / "conf")),
+            *("-d", str(handbook / "doctrees"), "docs", "out"),
+        ],
+        cwd=handbook,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "conf")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    built = (handbook / "out/index.html").read_text()
+    return BeautifulSoup(built, "html.parser"), done.stdout + done.stderr
+
+
+def fence(directive: str, *body: str) -> str:
+    return "\n".join([f"```{{{directive.replace(' ', '} ', 1)}", *body, "```", ""])
+
+
+def test_an_error_is_told_with_its_text_calls_and_programs(handbook: Path) -> None:
+    soup, said = build(handbook, fence("provoked ECONNREFUSED"))
+    assert said == ""
+    told = [" ".join(row.get_text(" ").split()) for row in soup.select("dl div")]
+    assert told == [
+        "Reads ConnectionRefusedError: [Errno 111] Connection refused",
+        "Raised by connect()",
+        "Provoked by refused.py in index",
+    ]
+    link = soup.select_one("dl.looked-up a")
+    assert link is not None
+    anchor = str(link["href"]).partition("#")[2]
+    assert soup.find(id=anchor) is not None
+
+
+def test_an_error_without_a_number_goes_by_its_class(handbook: Path) -> None:
+    soup, said = build(handbook, fence("provoked OverflowError"))
+    assert said == ""
+    told = soup.select_one("dl.looked-up")
+    assert told is not None
+    assert "OverflowError: bind(): port must be 0-65535." in told.get_text()
+
+
+@pytest.mark.parametrize(
+    ("fenced", "says"),
+    [
+        (fence("provoked EACCES"), "no recorded program provokes EACCES"),
+        (
+            fence("provoked ECONNREFUSED", ":not-provoked: too hard"),
+            "ECONNREFUSED is provoked by demo/refused",
+        ),
+        (
+            fence("provoked EPIPE", ":not-provoked: not here"),
+            "reference/error_numbers prints no EPIPE",
+        ),
+        (
+            fence("chart reference/error_numbers", "Words."),
+            "snippets/reference/error_numbers.py printed no row that can be drawn",
+        ),
+        (
+            fence("recorded demo/refused", ":table: a | b | c"),
+            "no line of demo/refused has 3 columns",
+        ),
+        (
+            fence("number-line N", "a | b | c"),
+            "index.md:7: no band: 'a | b | c'",
+        ),
+        (
+            fence("number-line N", "a | b | demo/refused | up to {last}"),
+            "index.md:7: snippets/demo/refused.py printed nothing like 'up to {last}'",
+        ),
+        (fence("number-line N", "a | b | 5-9", "a | c | 7-12"), "b and c overlap"),
+    ],
+)
+def test_what_cannot_be_looked_up_is_told(
+    handbook: Path, fenced: str, says: str
+) -> None:
+    _, said = build(handbook, fenced)
+    assert says in said
+    assert "To mend it: " in said
+
+
+def test_an_error_that_is_not_provoked_says_why(handbook: Path) -> None:
+    soup, said = build(
+        handbook, fence("provoked EACCES", ":not-provoked: needs <another> user")
+    )
+    assert said == ""
+    told = soup.select_one("dl.looked-up")
+    assert told is not None
+    assert "Permission denied" in told.get_text()
+    assert "needs <another> user" in told.get_text()
+
+
+def test_an_output_can_be_a_table(handbook: Path) -> None:
+    soup, said = build(
+        handbook, fence("recorded demo/refused", ":table: what | came of it")
+    )
+    assert said == ""
+    rows = [
+        [cell.get_text() for cell in row.select("th, td")]
+        for row in soup.select("table.looked-up tr")
+    ]
+    assert rows == [
+        ["what", "came of it"],
+        ["connect", "[Errno 111] Connection refused"],
+        ["bind", "OverflowError: bind(): port must be 0-65535."],
+    ]
+
+
+def test_a_chart_and_a_number_line_are_drawn_from_a_recording(handbook: Path) -> None:
+    soup, said = build(
+        handbook,
+        fence("chart demo/refused", "A caption.")
+        + fence(
+            "number-line Numbers",
+            "a standard | low | 0-99",
+            "here | drawn | demo/refused | from {first} to {last}",
+            "here | rest | demo/refused | and from {first}",
+            "here | none | demo/refused | from {next} to",
+        ),
+    )
+    assert said == ""
+    chart, line = soup.select("figure.chart")
+    assert "A caption." in chart.get_text()
+    assert "5.9 us" in chart.get_text()
+    assert (
+        "a standard, low: 0 to 99; here, drawn: 10 to 20; here, rest: 30 to 65535; "
+        "here, none: 0 to 9." in line.get_text()
+    )
+
+
+def test_a_page_of_errors_follows_the_recordings(handbook: Path) -> None:
+    text = fence("provoked ECONNREFUSED")
+    build(handbook, text)
+    path = handbook / "snippets/demo/again.py"
+    path.write_text(REFUSED)
+    snippet = by_id("demo/again", handbook)
+    record.save(snippet, record.run(snippet))
+    shown = "```{literalinclude} ../snippets/demo/again.py\n```\n"
+    (handbook / "docs/other.md").write_text(f"# Other\n\n{shown}")
+    soup, _ = build(handbook, text)
+    told = soup.select_one("dl.looked-up")
+    assert told is not None
+    assert "again.py in other" in told.get_text()
+
+
+def test_an_error_without_an_entry_is_told(handbook: Path) -> None:
+    page = handbook / "docs/index.md"
+    page.write_text(PAGE + fence("provoked ECONNREFUSED"))
+    read = pages.read_all(handbook)
+    (problem,) = check.listed(handbook, read, [])
+    assert "no entry for OverflowError, which demo/refused met" in str(problem)
+    page.write_text(page.read_text() + fence("provoked OverflowError"))
+    assert not list(check.listed(handbook, pages.read_all(handbook), []))
