@@ -294,7 +294,9 @@ class _Story:
             if "peer" in event and stream and event.get("result") in (None, 0):
                 moment.arrows.append(("handshake", ""))
         elif call in SENDS:
-            moment.arrows.append(("send", _short(_preview(_sent(event)), 20)))
+            if _sent(event)["bytes"] or not stream:  # no bytes of a stream: nothing
+                text = _short(_preview(_sent(event)), 20)
+                moment.arrows.append(("send", text))
         elif call in RECEIVES and _received(event) is not None:
             size = (_received(event) or {})["bytes"]
             moment.arrows.append(("recv", f"{size} B" if size or not stream else "end"))

@@ -414,3 +414,14 @@ def test_a_dial_that_has_begun_is_no_failure(outcome: dict[str, Any]) -> None:
     assert "EINPROGRESS" in picture.words[0][1] or "in progress" in picture.words[0][1]
     assert "tl-failed" not in picture.svg
     assert "✗" not in picture.svg
+
+
+@pytest.mark.parametrize(("kind", "arrows"), [("SOCK_STREAM", 0), ("SOCK_DGRAM", 1)])
+def test_nothing_sent_is_a_datagram_but_no_bytes(kind: str, arrows: int) -> None:
+    made = recording(
+        event("socket", 1, at=1, made=["AF_INET", kind]),
+        event("sendall", 1, at=2, arguments=[{"bytes": 0, "starts": "b''"}]),
+    )
+    _, svg = drawn(made)
+    found = [n for n in svg.iter(f"{SVG}line") if n.get("class") == "tl-arrow"]
+    assert len(found) == arrows
