@@ -62,7 +62,7 @@ lint: $(READY)  ## formatting, style and spelling
 types: $(READY)  ## check the types of the tools, the programs and the tests
 	@$(BIN)/mypy conf/handbook tests $(wildcard snippets/*/*.py)
 
-bench: $(READY)  ## measure build and tests against their floors
+bench: $(READY)  ## measure builds, tests, pages and ways between processes
 	@$(BIN)/python -m handbook bench $(ARGS)
 
 lock: $(READY)  ## make requirements.txt anew from requirements.in

@@ -23,6 +23,7 @@ import re
 import resource
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -42,7 +43,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 
-from handbook import claims, pages, record, timeline
+from handbook import charts, claims, pages, record, timeline
 from handbook.problem import Problem, place
 from handbook.snippet import (
     ROOT,
@@ -57,7 +58,8 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 RECORDINGS_TEST = Path("tests") / "test_recordings.py"
-MEASURES = ("cold", "edit", "tests", "weight")
+MEASURES = ("cold", "edit", "tests", "weight", "ipc")
+IPC = "loopback/compare"  # the program whose rows are measured against each other
 RESULTS = Path("build") / "bench.json"
 CORES = 2  # of the test run and of the bare programs beside it
 STRICT = ("-n", "-W", "--keep-going", "-j", "4", "-q", "-N")  # as `make html` builds
@@ -782,6 +784,46 @@ class Bench:
                     }
                     for found in weights
                 },
+            },
+        )
+
+    def ipc(self) -> Measure:
+        """Measure the ways between two processes, in units of the first one.
+
+        Each ratio is taken within one run, since runs differ more than ways do.
+        """
+        program = by_id(IPC, self.copy)
+        ratios: dict[tuple[str, str], list[float]] = {}
+        for number in range(1, self.rounds + 1):
+            _progress(f"ipc: round {number} of {self.rounds}")
+            with contextlib.ExitStack() as ended:
+                process = _start(program, [program.where], ended)
+                told, _ = process.communicate(timeout=TIMEOUT)
+                if process.returncode:
+                    raise _failed(program, f"ended with status {process.returncode}")
+            floors: dict[str, float] = {}
+            for row in charts.measures(told):
+                floor = floors.setdefault(row.what, row.middle)
+                key = (row.what, row.way)
+                ratios.setdefault(key, []).append(row.middle / floor)
+        cells = [
+            (
+                f"{what}, {way}",
+                f"{min(values):.2f}",
+                f"{statistics.median(values):.2f}",
+                f"{max(values):.2f}",
+                "",
+            )
+            for (what, way), values in ratios.items()
+        ]
+        heads = ("ratio to the first of its kind", "lowest", "median", "highest", "")
+        return Measure(
+            remarks=table([heads, *cells]),
+            data={
+                "ratios": {
+                    f"{what}, {way}": [round(value, 3) for value in values]
+                    for (what, way), values in ratios.items()
+                }
             },
         )
 

@@ -64,7 +64,7 @@ def problems(root: Path = ROOT) -> list[Problem]:
     for check in (shown, recorded, named, quiet, ledgers, listed):
         found += check(root, read, snippets)
     for page in read:
-        for look in (fences, includes, ledgered, timelines):
+        for look in (fences, includes, ledgered, timelines, glossary):
             found += look(root, page)
         if is_chapter(root, page):
             found += chapter(root, page)
@@ -381,6 +381,20 @@ def timelines(root: Path, page: Page) -> Iterator[Problem]:
                 "which this page does not show",
                 f"include ../../snippets/{block.argument}.py above it",
             )
+
+
+def glossary(root: Path, page: Page) -> Iterator[Problem]:
+    """The terms of a glossary stand in the order of the alphabet."""
+    for block in page.named("glossary"):
+        terms = [line for line in block.body.splitlines() if re.match(r"\S", line)]
+        plain = [re.sub(r"[^a-z0-9 ]", "", term.lower()) for term in terms]
+        for at in range(1, len(plain)):
+            if plain[at] < plain[at - 1]:
+                yield Problem(
+                    _at(root, block),
+                    f"{terms[at]!r} comes after {terms[at - 1]!r}",
+                    "put the terms in the order of the alphabet",
+                )
 
 
 def chapter(root: Path, page: Page) -> Iterator[Problem]:

@@ -389,6 +389,12 @@ class transcript(nodes.literal_block):  # noqa: N801
     """A recorded output."""
 
 
+def _listed(calls: Sequence[str]) -> str:
+    """Write calls as a list in a sentence."""
+    names = [f"<code>{call}()</code>" for call in calls]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
 class TimelineDirective(Directive):
     """Draw a program's recording; the content is the caption.
 
@@ -448,9 +454,7 @@ class TimelineDirective(Directive):
             *self.nested(),
             _html(
                 (
-                    "<p>Not drawn: the calls of "
-                    + " and ".join(f"<code>{call}()</code>" for call in left_out)
-                    + ".</p>"
+                    f"<p>Not drawn: the calls of {_listed(left_out)}.</p>"
                     if left_out
                     else ""
                 )

@@ -20,6 +20,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,24 @@ PLACEHOLDERS = {
     "hex": r"[0-9a-fA-F]+",
     "text": r".+?",
 }
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def _protects_ports() -> bool:
+    path = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")  # ip(7)
+    return path.exists() and int(path.read_text()) == 1024
+
+
+# What a machine's network has or has not: nobody can install it, not even for CI.
+OF_THE_NETWORK = {"IPv6": _has_ipv6, "privileged ports": _protects_ports}
 
 
 @dataclass(frozen=True)
@@ -197,6 +216,8 @@ class Snippet:
             if need in SYSTEMS:
                 here = {"linux": "Linux", "darwin": "macOS", "win32": "Windows"}
                 present = here.get(sys.platform) == need
+            elif need in OF_THE_NETWORK:
+                present = OF_THE_NETWORK[need]()
             elif need == "root":
                 present = hasattr(os, "geteuid") and os.geteuid() == 0
             elif need.endswith(".py"):

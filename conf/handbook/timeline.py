@@ -48,6 +48,7 @@ AFTER_FIN = ("CLOSE_WAIT", "LAST_ACK", "CLOSING")
 SENDS = ("send", "sendall", "sendmsg", "sendto")
 RECEIVES = ("recv", "recv_into", "recvfrom", "recvmsg")
 UNDRAWN = ("setsockopt",)
+BEGUN = ("EINPROGRESS",)  # no failure: connect() has begun, and does not wait
 WIDTH_OF_CHARACTER = 6.6
 HEAD_CHARACTER = 7.2
 
@@ -218,7 +219,9 @@ class _Story:
             verb += ", waits, and it returns"
         if error is not None:
             code = error["errno"] or error["type"]
-            label.append((f"✗ {code}", "error"))
+            label.append(
+                (f"→ {code}", "muted") if code in BEGUN else (f"✗ {code}", "error")
+            )
             moment.words = f"{verb}: {error['type']}, {error['message']}."
             if call == "connect":
                 self._lost(moment, error)
@@ -245,7 +248,8 @@ class _Story:
             return [f"→ fd {event['fd']}"], f"; it is descriptor {event['fd']}"
         if call == "connect_ex" and result:
             name = errno.errorcode.get(result, str(result))
-            return [f"✗ {name}"], f"; it returns {result}, {name}"
+            mark = "→" if name in BEGUN else "✗"
+            return [f"{mark} {name}"], f"; it returns {result}, {name}"
         if call in ("bind", "connect", "connect_ex") and "local" not in event:
             asked = (event.get("arguments") or [""])[0]
             name = asked.rpartition("/")[2] if isinstance(asked, str) else ""
@@ -290,7 +294,9 @@ class _Story:
             if "peer" in event and stream and event.get("result") in (None, 0):
                 moment.arrows.append(("handshake", ""))
         elif call in SENDS:
-            moment.arrows.append(("send", _short(_preview(_sent(event)), 20)))
+            if _sent(event)["bytes"] or not stream:  # no bytes of a stream: nothing
+                text = _short(_preview(_sent(event)), 20)
+                moment.arrows.append(("send", text))
         elif call in RECEIVES and _received(event) is not None:
             size = (_received(event) or {})["bytes"]
             moment.arrows.append(("recv", f"{size} B" if size or not stream else "end"))
@@ -610,7 +616,7 @@ def _row(  # noqa: C901 - one branch for each thing that a row may hold
         told = f"Line {line(event)}: {' '.join(text for text, _ in moment.labels)}"
         yield f'<a href="{escape(address)}" aria-label="{escape(told)}">'
     anchor, at = ("end", x - 4) if side == "left" else ("start", x + BAR + 4)
-    failed = "error" in event
+    failed = "error" in event and event["error"]["errno"] not in BEGUN
     if moment.part != "waits":
         height = max(10.0, len(moment.labels) * LINE - 3)
         if any(kind == "handshake" for kind, _ in moment.arrows):

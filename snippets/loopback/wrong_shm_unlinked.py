@@ -48,7 +48,7 @@ def main() -> None:
                 again.close()
                 print("it is still there")
             except FileNotFoundError:
-                print("FileNotFoundError: no segment of that name any more")
+                print("it is gone: FileNotFoundError")
     finally:
         mine.close()
         try:

@@ -3,7 +3,7 @@
 As root it takes the rights of nobody (user 65534) while it binds. As any other
 user it binds as that user.
 
-Needs: Linux
+Needs: Linux, privileged ports
 Varies: as user {int}
 """
 

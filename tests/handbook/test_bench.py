@@ -318,6 +318,26 @@ def test_a_slow_figure_is_shown_and_fails_nothing(
     assert {"python", "kernel", "sphinx", "date", "rounds"} <= set(data)
 
 
+def test_ways_are_compared_within_one_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "snippets" / f"{bench.IPC}.py"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        '"""Measures."""\n\nimport os\n\nslow = 1 + os.getpid() % 7\n'
+        'print("trip", "TCP", f"{slow * 10} us", f"1 to {slow * 20}", sep="   ")\n'
+        'print("trip", "pipe", f"{slow * 4} us", f"1 to {slow * 9}", sep="   ")\n'
+    )
+    assert bench.main(["--only", "ipc", "--rounds", "3"], tmp_path) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"trip, pipe +0\.40 +0\.40 +0\.40$", shown, re.MULTILINE)
+    data = json.loads((tmp_path / bench.RESULTS).read_text())["measures"]["ipc"]
+    assert data["ratios"] == {"trip, TCP": [1.0] * 3, "trip, pipe": [0.4] * 3}
+    program.write_text('"""Fails."""\n\nraise SystemExit("no")\n')
+    assert bench.main(["--only", "ipc", "--rounds", "1"], tmp_path) == 1
+    assert "the program ended with status 1" in capsys.readouterr().err
+
+
 def test_a_build_that_fails_is_told_in_three_parts(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

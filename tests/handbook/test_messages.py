@@ -115,6 +115,10 @@ BROKEN = {
         (CHAPTER, "```{timeline} listening/connect_no_accept", "```{timeline} a/b"),
         ["the timeline links to lines of a/b, which this page does not show"],
     ),
+    "a glossary out of order": (
+        ("docs/reference/glossary.md", "accept queue\n", "zebra queue\n"),
+        ["docs/reference/glossary.md:10: 'backlog' comes after 'zebra queue'"],
+    ),
     "a sleep": (
         (
             "snippets/listening/demux.py",

@@ -131,3 +131,16 @@ def test_what_is_missing_here_is_said(program: Write) -> None:
     assert program('"""Good.\n\nNeeds: Linux\n"""\n').missing() == (
         [] if sys.platform == "linux" else ["Linux"]
     )
+
+
+def test_a_network_has_ipv6_and_privileged_ports_or_not(
+    program: Callable[..., snippet.Snippet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = program('"""Good.\n\nNeeds: IPv6, privileged ports\n"""\n')
+    here = set(read.missing())
+    assert here <= {"IPv6", "privileged ports"}
+    monkeypatch.setitem(snippet.OF_THE_NETWORK, "IPv6", lambda: False)
+    monkeypatch.setitem(snippet.OF_THE_NETWORK, "privileged ports", lambda: True)
+    assert read.missing() == ["IPv6"]
+    monkeypatch.setitem(snippet.OF_THE_NETWORK, "IPv6", lambda: True)
+    assert read.missing() == []

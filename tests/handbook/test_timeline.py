@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -390,3 +391,37 @@ def test_a_unix_socket_is_told_by_the_name_of_its_file() -> None:
     picture, svg = drawn(made)
     assert texts(svg).count("echo.sock") == 2
     assert "connect() to echo.sock" in picture.words[1][1]
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        {"call": "connect_ex", "result": errno.EINPROGRESS},
+        {
+            "call": "connect",
+            "error": {
+                "type": "BlockingIOError",
+                "errno": "EINPROGRESS",
+                "message": "Operation now in progress",
+            },
+        },
+    ],
+)
+def test_a_dial_that_has_begun_is_no_failure(outcome: dict[str, Any]) -> None:
+    call = outcome.pop("call")
+    picture, svg = drawn(recording(event(call, 1, at=1, **outcome)))
+    assert "→ EINPROGRESS" in texts(svg)
+    assert "EINPROGRESS" in picture.words[0][1] or "in progress" in picture.words[0][1]
+    assert "tl-failed" not in picture.svg
+    assert "✗" not in picture.svg
+
+
+@pytest.mark.parametrize(("kind", "arrows"), [("SOCK_STREAM", 0), ("SOCK_DGRAM", 1)])
+def test_nothing_sent_is_a_datagram_but_no_bytes(kind: str, arrows: int) -> None:
+    made = recording(
+        event("socket", 1, at=1, made=["AF_INET", kind]),
+        event("sendall", 1, at=2, arguments=[{"bytes": 0, "starts": "b''"}]),
+    )
+    _, svg = drawn(made)
+    found = [n for n in svg.iter(f"{SVG}line") if n.get("class") == "tl-arrow"]
+    assert len(found) == arrows

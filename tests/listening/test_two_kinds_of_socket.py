@@ -311,3 +311,33 @@ def test_a_port_is_a_number_and_opens_nothing(
     # The number is in use by a connection, and yet nothing takes connections there.
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+@claim(
+    "chat-works-because-of-many-sockets",
+    "RFC 9293 section 3.4.1",
+    "RFC 6455 section 1.5",
+    often_said=(
+        "A chat program talks with many people because its one port opens a socket "
+        "for each friend."
+    ),
+)
+def test_a_chat_client_needs_one_connection(dial: Callable[[], Ends]) -> None:
+    """A chat's server has a socket for each member. A member needs one.
+
+    Whom a message is for stands in the message, and the server passes it on.
+    """
+    members = {name: dial() for name in ("ann", "bob", "cy")}
+    ann = members["ann"][0]
+    for name in ("bob", "cy"):
+        ann.sendall(f"{name}: hello {name}\n".encode())
+    with members["ann"][1].makefile() as lines:  # the server's end of Ann's socket
+        for _ in range(2):
+            name, _, text = lines.readline().partition(": ")
+            members[name][1].sendall(text.encode())
+    for name in ("bob", "cy"):
+        told = f"hello {name}\n".encode()
+        assert members[name][0].recv(len(told), socket.MSG_WAITALL) == told
+    ports = {connection.getsockname()[1] for _, connection in members.values()}
+    assert len(ports) == 1
+    assert len({connection.fileno() for _, connection in members.values()}) == 3

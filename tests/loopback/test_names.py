@@ -70,7 +70,7 @@ def with_both(in_own_network: OwnNetwork) -> OwnNetwork:
     def run(program: str) -> Any:
         told = in_own_network(BOTH + program)
         if told == "no IPv6":
-            pytest.skip("this kernel has no IPv6")
+            pytest.skip("the network of this machine has no IPv6")
         return told
 
     return run

@@ -131,8 +131,8 @@ GROUPS = pytest.mark.parametrize("address", ["239.1.2.3", "127.255.255.255"])
 @GROUPS
 @claim(
     "stream-is-point-to-point",
+    "tcp(7) Address formats",
     "RFC 9293 section 3.9.1.1",
-    "ip(7) Address format",
 )
 def test_a_stream_has_one_peer(address: str) -> None:
     """A TCP connection has two ends: TCP dials no multicast or broadcast address."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import functools
+import http.client
 import os
 import select
 import signal
 import socket
+import socketserver
 import stat
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -637,6 +641,153 @@ def test_the_check_of_close_can_fail(ends: Ends) -> None:
 
 
 @linux
+@claim(
+    "socket-programming-definition",
+    "socket(7)",
+    "unix(7)",
+)
+def test_the_same_program_talks_over_the_network_and_within_the_machine(
+    ends: Ends, sockets: ExitStack
+) -> None:
+    """Socket programming is exchanging data over a network by these calls.
+
+    Within one machine the same calls work without a network.
+    """
+    near, far = socket.socketpair()  # AF_UNIX where there is one
+    pairs = [ends, (sockets.enter_context(near), sockets.enter_context(far))]
+    for one, other in pairs:
+        other.settimeout(5)
+        one.sendall(b"the same calls")
+        assert other.recv(1024, socket.MSG_WAITALL) == b"the same calls"
+
+
+@claim(
+    "languages-provide-socket-apis",
+    "Python docs: socket",
+    "Python docs: socketserver",
+    "Python docs: asyncio, Streams",
+)
+def test_pythons_libraries_end_in_the_same_sockets() -> None:
+    """Languages and libraries offer sockets in many forms.
+
+    In Python `socketserver`, `asyncio` and `http.client` all hold a `socket`.
+    """
+
+    class Echo(socketserver.StreamRequestHandler):
+        timeout = 5
+
+        def handle(self) -> None:
+            assert isinstance(self.request, socket.socket)
+            self.wfile.write(self.rfile.readline())
+
+    async def ask(port: int) -> tuple[object, bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        sock = writer.get_extra_info("socket")
+        number = socket.fromfd(sock.fileno(), sock.family, sock.type)
+        with number:
+            peer = number.getpeername()
+        writer.write(b"through asyncio\n")
+        answer = await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+        return peer, answer
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Echo) as server:
+        assert isinstance(server.socket, socket.socket)
+        server.timeout = 5
+        one = threading.Thread(target=server.handle_request, name="server")
+        one.start()
+        try:
+            told = asyncio.run(asyncio.wait_for(ask(server.server_address[1]), 10))
+        finally:
+            one.join(10)
+        assert told == (server.server_address, b"through asyncio\n")
+
+
+@claim(
+    "custom-bidirectional-protocol-possible",
+    "RFC 9293 section 2.2",
+    "RFC 6455 section 1.7",
+)
+def test_a_protocol_of_ones_own_runs_over_a_socket(ends: Ends) -> None:
+    """On a socket you can build a protocol of your own in which both sides ask.
+
+    WebSocket is such a protocol. A web page cannot: it gets no TCP socket.
+    """
+
+    def ask(sock: socket.socket, question: bytes) -> None:
+        sock.sendall(struct.pack("!H", len(question)) + question)
+
+    def hear(sock: socket.socket) -> bytes:
+        (size,) = struct.unpack("!H", sock.recv(2, socket.MSG_WAITALL))
+        return sock.recv(size, socket.MSG_WAITALL)
+
+    client, server = ends
+    ask(client, b"what time is it?")
+    ask(server, b"who are you?")  # nobody has to wait for a turn
+    assert hear(server) == b"what time is it?"
+    assert hear(client) == b"who are you?"
+
+
+@claim(
+    "all-app-layer-comms-use-sockets",
+    "RFC 9110 section 3.3",
+    "RFC 4253 section 4",
+    often_said="Every protocol of the application layer uses sockets in the end.",
+)
+def test_http_can_be_read_from_a_pipe() -> None:
+    """Such protocols need a reliable way for bytes, and most often it is a socket.
+
+    It may be something else: Python's HTTP client reads a response from a pipe.
+    """
+    read, write = os.pipe()
+    with os.fdopen(write, "wb") as out:
+        out.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+    class Pipe:
+        def makefile(self, mode: str) -> object:
+            return os.fdopen(read, mode)
+
+    response = http.client.HTTPResponse(Pipe())  # type: ignore[arg-type]
+    response.begin()
+    with response:
+        assert not stat.S_ISSOCK(os.fstat(read).st_mode)
+        assert (response.status, response.read()) == (200, b"hello")
+
+
+@claim(
+    "sockets-fill-http-gap",
+    "socket(2) HISTORY",
+    "RFC 9293 section 2.2",
+    "RFC 9110 section 3.4",
+    often_said=(
+        "HTTP cannot push from the server, so sockets were made for talk in both "
+        "directions."
+    ),
+)
+def test_http_runs_on_a_socket_that_goes_both_ways(
+    listener: socket.socket, sockets: ExitStack
+) -> None:
+    """Sockets are older than HTTP, and HTTP runs on them.
+
+    Its connection goes both ways. That only the client asks is HTTP's own rule.
+    """
+    port = listener.getsockname()[1]
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    sockets.callback(client.close)
+    client.connect()
+    connection = sockets.enter_context(listener.accept()[0])
+    connection.settimeout(5)
+    assert isinstance(client.sock, socket.socket)
+    connection.sendall(b"pushed")  # before any request: the socket does not mind
+    assert client.sock.recv(6, socket.MSG_WAITALL) == b"pushed"
+    client.request("GET", "/")
+    assert connection.recv(16, socket.MSG_WAITALL) == b"GET / HTTP/1.1\r\n"
+    connection.sendall(b"pushed again, where an answer is due\r\n")
+    with pytest.raises(http.client.BadStatusLine):
+        client.getresponse()  # HTTP does mind
+
+
 @claim("sockets-usually-use-tcpip", "socket(2)", "Python docs: socket.socket")
 def test_the_default_is_tcp_over_ipv4(sockets: ExitStack) -> None:
     """Most sockets use TCP/IP, and so does Python's socket() unless told otherwise.
