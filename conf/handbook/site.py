@@ -647,6 +647,8 @@ _INLINE = re.compile(
     r'<code class="docutils literal notranslate">(.*?)</code>', re.DOTALL
 )
 _TAG = re.compile(r"<[^>]*>")
+_KOREAN_TEXT = re.compile(r">([^<]*[\uac00-\ud7a3][^<]*)<")
+_KOREAN = re.compile(r"[\uac00-\ud7a3]+(?:[ -]+[\uac00-\ud7a3]+)*")
 _ASIDE = re.compile(r"<aside (?![^>]*\b(?:role|aria-label)=)([^>]*)>")
 
 
@@ -655,11 +657,15 @@ def mend(body: str) -> str:
 
     What scrolls sideways can be reached with the keyboard and has a name of its own;
     captions of toctrees are no headings without a level; an aside has a role that
-    needs no name.
+    needs no name; Korean words say that they are Korean.
     """
     body = body.replace('<p class="caption" role="heading">', '<p class="caption">')
     body = _ASIDE.sub(_aside, body)
     body = _INLINE.sub(_inline, body)
+    body = _KOREAN_TEXT.sub(
+        lambda text: ">" + _KOREAN.sub(r'<span lang="ko">\g<0></span>', text[1]) + "<",
+        body,
+    )
     linked = set(_LINK.findall(body))
     body = _LINE.sub(lambda line: line[0] if line[1] in linked else line[2], body)
     names: dict[str, int] = {}
@@ -764,6 +770,18 @@ def not_found(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         yield NOT_FOUND, {"title": "No such page"}, "404.html"
 
 
+def clear_away(app: Sphinx, exception: Exception | None) -> None:
+    """Remove the pages of chapters that are gone: Sphinx leaves them there."""
+    if exception is not None or app.builder.name != "html":
+        return
+    out = Path(app.outdir)
+    known = {*app.env.found_docs, "search", NOT_FOUND}
+    for path in out.rglob("*.html"):
+        name = path.relative_to(out).with_suffix("").as_posix()
+        if name not in known and not name.startswith(("_", "tests/")):
+            path.unlink()
+
+
 def write_sitemap(app: Sphinx, exception: Exception | None) -> None:
     """Write sitemap.xml, where the published address is known."""
     base = app.config.html_baseurl
@@ -791,6 +809,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", pages.context, priority=400)
     app.connect("build-finished", assets.write, priority=900)
     app.connect("html-collect-pages", not_found)
+    app.connect("build-finished", clear_away)
     app.connect("build-finished", write_sitemap)
     return {
         "version": "1",

@@ -174,6 +174,17 @@ def test_a_new_short_title_reaches_every_page(folder: Path) -> None:
     assert "Shorter" in sidebar(folder, "two/inner/deep.html")
 
 
+def test_a_chapter_that_is_gone_leaves_no_page(folder: Path) -> None:
+    build(folder)
+    assert (folder / "html/one/b.html").exists()
+    (folder / "docs/one/b.md").unlink()
+    change(folder, "one/index.md", "a\nb\n", "a\n")
+    assert not build(folder)
+    assert not (folder / "html/one/b.html").exists()
+    for name in ("one/a.html", "search.html", "404.html", "index.html"):
+        assert (folder / "html" / name).exists()
+
+
 def test_other_edits_rewrite_only_their_page(folder: Path) -> None:
     build(folder)
     others = [folder / "html" / name for name in ("one/a.html", "two/index.html")]
@@ -301,6 +312,11 @@ LINES = (
         (
             INLINE,
             '<code class="literal">a b</code>',
+        ),
+        (
+            '<p title="포트">(리스닝 소켓, 포트) word</p>',
+            '<p title="포트">(<span lang="ko">리스닝 소켓</span>, '
+            '<span lang="ko">포트</span>) word</p>',
         ),
         ('<aside class="sidebar">', '<aside role="note" class="sidebar">'),
         (
