@@ -373,14 +373,16 @@ def ledgered(root: Path, page: Page) -> Iterator[Problem]:
 def timelines(root: Path, page: Page) -> Iterator[Problem]:
     """A timeline's events link to lines, so its program is on the same page."""
     here = {name for _, name in included(root, page)}
-    for block in page.named("timeline"):
-        if block.argument not in here:
-            yield Problem(
-                _at(root, block),
-                f"the timeline links to lines of {block.argument}, "
-                "which this page does not show",
-                f"include ../../snippets/{block.argument}.py above it",
-            )
+    for block in page.named("timeline", "state-machine"):
+        names = [block.argument] if block.argument else []
+        for name in names + block.options.get("programs", "").split():
+            if name not in here:
+                yield Problem(
+                    _at(root, block),
+                    f"the {block.name} links to lines of {name}, "
+                    "which this page does not show",
+                    f"include ../../snippets/{name}.py above it",
+                )
 
 
 def glossary(root: Path, page: Page) -> Iterator[Problem]:
