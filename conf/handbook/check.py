@@ -32,7 +32,10 @@ LONG = (
 WORDS = (900, 1500)
 DIRECTIVES_OF_CODE = ("code-block", "code", "sourcecode", "parsed-literal")
 REFUSED = ("include", "raw", "eval-rst")
-TYPED = ("make", "python", "python3", "git", "ss", "apt", "cd", "curl", "nc", "strace")
+TYPED = (
+    *("make", "python", "python3", "git", "ss", "apt", "cd", "curl", "nc", "strace"),
+    *("sudo", "nstat", "lsof", "ip"),
+)
 
 
 def problems(root: Path = ROOT) -> list[Problem]:

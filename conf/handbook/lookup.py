@@ -74,9 +74,8 @@ class Provoked(Directive):
             )
         else:
             texts = sorted(seen.texts)
-        rows = [
-            ("Reads", "<br>".join(f"<code>{escape(text)}</code>" for text in texts))
-        ]
+        shown = "<br>".join(f"<code>{escape(text)}</code>" for text in texts)
+        rows = [("Reads", shown)] if shown else []
         if seen.calls:
             calls = ", ".join(f"<code>{call}()</code>" for call in sorted(seen.calls))
             rows.append(("Raised by", calls))
