@@ -147,6 +147,7 @@ class Plain:
             "timeline": self._timeline,
             "provoked": lambda block: prose(block.argument) + "\n",
             "chart": self._nested,
+            "state-machine": self._nested,
             "number-line": lambda block: fence(
                 "text", f"{block.argument}\n{block.body}"
             ),
@@ -314,8 +315,7 @@ class Plain:
             where = dict.fromkeys(shown.get(made.id, ["no chapter yet"]))
             text += f"- Shown in: {prose(', '.join(where))}\n\n"
             if made.test:
-                text += f"The test: `{made.where}`\n\n" + fence("python", made.code)
-                text += "\n"
+                text += f"The test: `{made.where}`\n\n"
         return text
 
     def _ledger_summary(self, block: Block) -> str:

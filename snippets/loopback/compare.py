@@ -22,6 +22,7 @@ from contextlib import ExitStack, contextmanager
 
 ROUNDS, TRIPS, PIECE, PIECES = 7, 400, 65536, 512
 LONGEST = 20  # seconds after which SIGALRM ends a process, whatever it waits for
+MEMORY = "memory, semaphores"
 Descriptors = tuple[int, int, int, int]  # to read and write, here and there
 fork = multiprocessing.get_context("fork")
 
@@ -83,43 +84,41 @@ def timed(trip: Callable[[], None]) -> float:
     return (time.perf_counter() - began) / TRIPS * 1e6
 
 
-def fd_trip(connect: Callable[[ExitStack], Descriptors]) -> float:
+def fd_trip(ends: Descriptors) -> float:
     """Return the microseconds that a byte takes there and back."""
-    with ExitStack() as opened:
-        read_here, write_here, read_there, write_there = connect(opened)
+    read_here, write_here, read_there, write_there = ends
 
-        def echo() -> None:
-            for _ in range(TRIPS + 1):
-                os.write(write_there, os.read(read_there, 1))
+    def echo() -> None:
+        for _ in range(TRIPS + 1):
+            os.write(write_there, os.read(read_there, 1))
 
-        def trip() -> None:
-            os.write(write_here, b"x")
-            os.read(read_here, 1)
+    def trip() -> None:
+        os.write(write_here, b"x")
+        os.read(read_here, 1)
 
-        with other_process(echo):
-            return timed(trip)
+    with other_process(echo):
+        return timed(trip)
 
 
-def fd_bulk(connect: Callable[[ExitStack], Descriptors]) -> float:
+def fd_bulk(ends: Descriptors) -> float:
     """Return the megabytes that one process reads of another in a second."""
-    with ExitStack() as opened:
-        read_here, _, _, write_there = connect(opened)
+    read_here, _, _, write_there = ends
 
-        def send() -> None:
-            piece = memoryview(bytes(PIECE))
-            for _ in range(PIECES):
-                sent = 0
-                while sent < PIECE:
-                    sent += os.write(write_there, piece[sent:])
+    def send() -> None:
+        piece = memoryview(bytes(PIECE))
+        for _ in range(PIECES):
+            sent = 0
+            while sent < PIECE:
+                sent += os.write(write_there, piece[sent:])
 
-        buffer = bytearray(PIECE)
-        with other_process(send):
-            left = PIECE * PIECES - os.readv(read_here, [buffer])
-            measured = left
-            began = time.perf_counter()
-            while left:
-                left -= os.readv(read_here, [buffer])
-            return measured / (time.perf_counter() - began) / 1e6
+    buffer = bytearray(PIECE)
+    with other_process(send):
+        left = PIECE * PIECES - os.readv(read_here, [buffer])
+        measured = left
+        began = time.perf_counter()
+        while left:
+            left -= os.readv(read_here, [buffer])
+        return measured / (time.perf_counter() - began) / 1e6
 
 
 def shared_trip() -> float:
@@ -169,20 +168,21 @@ def shared_bulk() -> float:
 
 def main() -> None:
     """Measure every way in every round, so that all see the same disturbance."""
-    ways: dict[tuple[str, str], Callable[[], float]] = {
-        ("round trip", "loopback TCP"): lambda: fd_trip(tcp),
-        ("round trip", "UNIX stream"): lambda: fd_trip(unix),
-        ("round trip", "pipe"): lambda: fd_trip(pipes),
-        ("round trip", "memory, semaphores"): shared_trip,
-        ("throughput", "loopback TCP"): lambda: fd_bulk(tcp),
-        ("throughput", "UNIX stream"): lambda: fd_bulk(unix),
-        ("throughput", "pipe"): lambda: fd_bulk(pipes),
-        ("throughput", "memory, semaphores"): shared_bulk,
-    }
-    found: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
-    for _ in range(ROUNDS):
-        for way, measure in ways.items():
-            found[way].append(measure())
+    found: dict[tuple[str, str], list[float]] = {}
+    with ExitStack() as opened:
+        ways = {
+            "loopback TCP": tcp(opened),
+            "UNIX stream": unix(opened),
+            "pipe": pipes(opened),
+        }
+        for _ in range(ROUNDS):
+            for name, ends in ways.items():
+                found.setdefault(("round trip", name), []).append(fd_trip(ends))
+            found.setdefault(("round trip", MEMORY), []).append(shared_trip())
+        for _ in range(ROUNDS):
+            for name, ends in ways.items():
+                found.setdefault(("throughput", name), []).append(fd_bulk(ends))
+            found.setdefault(("throughput", MEMORY), []).append(shared_bulk())
     for (what, name), values in found.items():
         low, middle, high = min(values), statistics.median(values), max(values)
         if what == "round trip":

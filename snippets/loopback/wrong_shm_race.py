@@ -5,10 +5,11 @@ Varies: counted {int}
 """
 
 import mmap
+import multiprocessing
 import os
 import sys
 
-EACH = 300_000
+EACH = 500_000
 
 
 def count(number: memoryview) -> None:
@@ -21,10 +22,12 @@ def main() -> None:
     """Let two processes count the same number up."""
     with mmap.mmap(-1, mmap.PAGESIZE) as memory, memoryview(memory) as view:
         number = view.cast("q")
+        together = multiprocessing.get_context("fork").Barrier(2)
         children = []
         for _ in range(2):
             child = os.fork()
             if child == 0:
+                together.wait(timeout=5)  # so that neither has ended when one begins
                 count(number)
                 os._exit(0)
             children.append(child)
