@@ -42,7 +42,7 @@ DRIFTING = (
     "end-before",
     "end-at",
 )
-LONG = 100  # lines
+LONG = 60  # lines
 HOW_TO_READ = "about/how-to-read.html"
 
 

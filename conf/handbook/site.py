@@ -293,6 +293,10 @@ def _entries(
 def render(plan: Sequence[Group], folder: str, uris: dict[str, str]) -> Rendered:
     """Render the sidebar as a page in `folder` needs it.
 
+    What is in a part stands on the part's own pages and on those at the top; the
+    others link to its index. Every page would else list every chapter, and weigh
+    more with each.
+
     Args:
         plan: what `read_plan` returned.
         folder: the folder of the page's address, `""` for the top.
@@ -302,6 +306,11 @@ def render(plan: Sequence[Group], folder: str, uris: dict[str, str]) -> Rendered
     base = f"{folder}/_" if folder else "_"
     boxes = 0
 
+    def children_of(entry: Entry) -> tuple[Entry, ...]:
+        its = uris.get(entry.target, entry.target).rpartition("/")[0]
+        near = not folder or folder == its or folder.startswith(its + "/")
+        return entry.children if near else ()
+
     def lines(entries: Sequence[Entry], level: int, above: tuple[int, ...]) -> None:
         nonlocal boxes
         out.pieces.append("<ul>\n")
@@ -310,7 +319,8 @@ def render(plan: Sequence[Group], folder: str, uris: dict[str, str]) -> Rendered
             href = entry.target
             if not entry.external:
                 href = relative_uri(base, uris.get(entry.target, entry.target)) or "#"
-            classes = f"toctree-l{level}" + (" has-children" if entry.children else "")
+            children = children_of(entry)
+            classes = f"toctree-l{level}" + (" has-children" if children else "")
             link = (
                 f'<a class="reference {kind}" href="{html.escape(href)}"%s>'
                 f"{html.escape(entry.title)}</a>"
@@ -321,7 +331,7 @@ def render(plan: Sequence[Group], folder: str, uris: dict[str, str]) -> Rendered
             marks.append((here, f'<li class="{classes} current current-page">'))
             marks.append((here + 1, link % ' aria-current="page"'))
             inside = above
-            if entry.children:
+            if children:
                 boxes += 1
                 box = (
                     f'<input type="checkbox" class="toctree-checkbox" id="part-{boxes}"'
@@ -341,8 +351,8 @@ def render(plan: Sequence[Group], folder: str, uris: dict[str, str]) -> Rendered
                 )
             for index in above:
                 marks.extend(ancestors[index])
-            if entry.children:
-                lines(entry.children, level + 1, inside)
+            if children:
+                lines(children, level + 1, inside)
             out.pieces.append("</li>\n")
         out.pieces.append("</ul>\n")
 

@@ -51,7 +51,7 @@ def test_each_change_is_a_step_of_its_own_or_by_the_peer() -> None:
     ]
     assert found == [
         ("CLOSED", "LISTEN", "listen()"),
-        ("CLOSED", "ESTABLISHED", "peer: connect()"),
+        ("LISTEN", "ESTABLISHED", "peer: connect()"),
         ("CLOSED", "ESTABLISHED", "connect()"),
         ("ESTABLISHED", "FIN-WAIT-2", "shutdown()"),
         ("ESTABLISHED", "CLOSE-WAIT", "peer: shutdown()"),
@@ -66,15 +66,37 @@ def test_the_arrows_are_those_of_the_runs_and_link_to_their_lines() -> None:
         [recording(*TALK)], title="T & t", link=lambda step: f"#{step.call}"
     )
     svg = ET.fromstring(machine.svg)
-    links = {a.get("aria-label"): a.get("href") for a in svg.iter(f"{SVG}a")}
-    assert links["ESTABLISHED to FIN-WAIT-2: shutdown()"] == "#shutdown()"
-    assert len(links) == len(machine.arrows) == 7
-    paths = [
-        p for p in svg.iter(f"{SVG}path") if "chart-step" in (p.get("class") or "")
-    ]
-    assert len(paths) == 7
-    passive = [p for p in paths if "chart-passive" in (p.get("class") or "")]
-    assert len(passive) == 2, "CLOSE-WAIT and TIME-WAIT are the peer's doing"
+    links = {a.get("href"): "".join(a.itertext()) for a in svg.iter(f"{SVG}a")}
+    assert links["#shutdown()"] == "shutdown()"
+    assert links["#peer: connect()"] == "connect()"
+    paths = {
+        (before, after): path.get("class", "")
+        for (before, after, _), path in zip(
+            machine.arrows,
+            (p for p in svg.iter(f"{SVG}path") if "chart-step" in p.get("class", "")),
+            strict=True,
+        )
+    }
+    # What was seen is drawn solid; what the kernel passed through between, dashed.
+    unseen = {ends for ends, kind in paths.items() if "chart-unseen" in kind}
+    assert unseen == {
+        ("CLOSED", "SYN-SENT"),
+        ("SYN-SENT", "ESTABLISHED"),
+        ("LISTEN", "SYN-RECEIVED"),
+        ("SYN-RECEIVED", "ESTABLISHED"),
+        ("ESTABLISHED", "FIN-WAIT-1"),
+        ("FIN-WAIT-1", "FIN-WAIT-2"),
+        ("CLOSE-WAIT", "LAST-ACK"),
+        ("LAST-ACK", "GONE"),
+    }
+    assert paths.keys() - unseen == {
+        ("CLOSED", "LISTEN"),
+        ("LISTEN", "CLOSED"),
+        ("ESTABLISHED", "CLOSE-WAIT"),
+        ("FIN-WAIT-2", "TIME-WAIT"),
+    }
+    assert "chart-passive" in paths["ESTABLISHED", "CLOSE-WAIT"]
+    assert "chart-passive" not in paths["ESTABLISHED", "FIN-WAIT-1"]
     boxes = {
         text.text: kind
         for text in svg.iter(f"{SVG}text")

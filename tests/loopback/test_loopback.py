@@ -43,6 +43,8 @@ def cable(peer_network=None):
         kernel.settimeout(5)
         kernel.sendall(struct.pack("=IHHQ", 16 + len(body), 16, 0x605, 1) + body)
         assert struct.unpack_from("=i", kernel.recv(4096), 16)[0] == 0
+    for switch in Path("/proc/sys/net/ipv6/conf").glob("[ep]*/disable_ipv6"):
+        switch.write_text("1")  # or it greets its neighbours, whenever it likes
 
 def give(name, address):
     up(name)

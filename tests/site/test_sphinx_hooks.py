@@ -47,6 +47,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def listed(name: str, whole: dict[str, str] | None = None) -> dict[str, str]:
+    """Say what the sidebar of a page lists: of other parts the index alone."""
+    folder = posixpath.dirname(name)
+
+    def near(target: str) -> bool:
+        part = posixpath.dirname(target)
+        if target.endswith("/index.html"):
+            part = posixpath.dirname(part)  # an index stands one level up
+        return part in ("", folder) or folder.startswith(part + "/") or not folder
+
+    return {k: v for k, v in (whole or WHOLE).items() if near(v)}
+
+
 def build(folder: Path, **settings: Any) -> str:
     """Build the small handbook with the real settings; return the warnings."""
     warnings = io.StringIO()
@@ -121,7 +134,17 @@ def test_the_sidebar_is_rendered_once_per_folder(
     assert sorted(folders) == ["", "one", "two", "two/inner"]
     assert len(plans) == 1
     for name in ["index.html", "search.html", *WHOLE.values()]:
-        assert sidebar(folder, name) == WHOLE, name
+        assert sidebar(folder, name) == listed(name), name
+
+
+def test_a_page_lists_its_own_part_and_the_other_parts_alone(folder: Path) -> None:
+    build(folder)
+    assert list(sidebar(folder, "one/a.html")) == ["One", "Short A", "Title B", "Two"]
+    assert list(sidebar(folder, "two/index.html")) == ["One", "Two", "Inner"]
+    assert list(sidebar(folder, "two/inner/deep.html")) == [
+        *("One", "Two", "Inner", "Deep")
+    ]
+    assert list(sidebar(folder, "index.html")) == list(WHOLE)
 
 
 def test_the_page_and_all_above_it_are_marked_at_every_depth(folder: Path) -> None:
@@ -155,14 +178,14 @@ def test_a_new_title_reaches_every_page(folder: Path) -> None:
     build(folder)
     changed = {"Another name" if k == "Title B" else k: v for k, v in WHOLE.items()}
     for name in ["index.html", *WHOLE.values()]:
-        assert sidebar(folder, name) == changed, name
+        assert sidebar(folder, name) == listed(name, changed), name
 
 
 def test_a_new_order_reaches_every_page(folder: Path) -> None:
     build(folder)
     change(folder, "one/index.md", "a\nb\n", "b\na\n")
     build(folder)
-    for name in ["index.html", *WHOLE.values()]:
+    for name in ["index.html", "one/index.html", "one/a.html", "one/b.html"]:
         titles = list(sidebar(folder, name))
         assert titles.index("Title B") < titles.index("Short A"), name
 
@@ -171,7 +194,8 @@ def test_a_new_short_title_reaches_every_page(folder: Path) -> None:
     build(folder)
     change(folder, "one/a.md", "Short A", "Shorter")
     build(folder)
-    assert "Shorter" in sidebar(folder, "two/inner/deep.html")
+    assert "Shorter" in sidebar(folder, "one/b.html")
+    assert "Shorter" not in sidebar(folder, "two/inner/deep.html")
 
 
 def test_a_chapter_that_is_gone_leaves_no_page(folder: Path) -> None:
