@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
 SECONDS = 5.0
 
@@ -82,6 +84,20 @@ def ends(
 ) -> tuple[socket.socket, socket.socket]:
     """Return the two ends of a connection, the client's first."""
     return dial()
+
+
+@pytest.fixture
+def run_async() -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """Run a coroutine to its end in a thread of its own, in 30 seconds at most.
+
+    The thread of the tests may have a loop already: the browser's driver runs in it.
+    """
+
+    def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, asyncio.wait_for(coroutine, 30)).result()
+
+    return run
 
 
 @pytest.fixture

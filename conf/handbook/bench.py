@@ -314,8 +314,7 @@ class Plain:
             where = dict.fromkeys(shown.get(made.id, ["no chapter yet"]))
             text += f"- Shown in: {prose(', '.join(where))}\n\n"
             if made.test:
-                text += f"The test: `{made.where}`\n\n" + fence("python", made.code)
-                text += "\n"
+                text += f"The test: `{made.where}`\n\n"
         return text
 
     def _ledger_summary(self, block: Block) -> str:

@@ -30,7 +30,9 @@ def try_port(port: int) -> None:
 def main() -> None:
     """Try ports as a plain user."""
     if os.geteuid() == 0:
-        os.seteuid(NOBODY)  # takes the right to bind low ports away: capabilities(7)
+        # It takes the right to bind low ports away (capabilities(7)), and seteuid(0)
+        # takes it back. To drop root for good: setgroups([]), setgid(), setuid().
+        os.seteuid(NOBODY)
     print("as user", os.geteuid())
     for port in (80, 1023, 0):
         try_port(port)

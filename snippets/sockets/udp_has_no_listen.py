@@ -11,9 +11,9 @@ from collections.abc import Callable
 def attempt(name: str, call: Callable[[], object]) -> None:
     """Print what a call returns, or the error it raises."""
     try:
-        print(f"{name:10}->", call())
+        print(f"{name:11}->", call())
     except OSError as error:
-        print(f"{name:10}->", error)
+        print(f"{name:11}->", error)
 
 
 with (
@@ -27,4 +27,4 @@ with (
     attempt("send()", lambda: sender.send(b"to whom?"))
     attempt("sendto()", lambda: sender.sendto(b"to you", receiver.getsockname()))
     receiver.settimeout(5)
-    attempt("recv()", lambda: receiver.recv(1024))
+    attempt("recvfrom()", lambda: receiver.recvfrom(1024))

@@ -101,7 +101,8 @@ def test_programs_outputs_and_claims_are_written_out(
         mine = [made for made in plain.claims.values() if made.part == block.argument]
         assert mine
         for made in mine:
-            assert made.code in text
+            assert bench.prose(made.sentence) in text
+            assert made.where in text or not made.test
             assert bench.prose("; ".join(made.sources)) in text
 
 

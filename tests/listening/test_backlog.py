@@ -275,7 +275,7 @@ def test_a_lost_syn_is_sent_again(sockets: ExitStack) -> None:
     assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
     assert client.getpeername() == listener.getsockname()
     assert sent_again(client) >= 1
-    assert time.monotonic() - began > SHORT
+    assert time.monotonic() - began > 0.9  # seconds
 
 
 @claim("the-kernel-gives-up-with-etimedout", "connect(2) ERRORS", "tcp(7) TCP_SYNCNT")

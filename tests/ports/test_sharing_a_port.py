@@ -12,14 +12,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from handbook.claims import claim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from contextlib import ExitStack
 
     Ends = tuple[socket.socket, socket.socket]
@@ -244,7 +244,9 @@ def test_a_connection_holds_the_port_without_a_listener(sockets: ExitStack) -> N
     "Python: loop.create_server(), reuse_address",
 )
 @pytest.mark.skipif(os.name != "posix", reason="there Python sets it on POSIX only")
-def test_some_of_pythons_servers_have_it() -> None:
+def test_some_of_pythons_servers_have_it(
+    run_async: Callable[[Coroutine[Any, Any, Any]], Any],
+) -> None:
     """create_server() and asyncio set SO_REUSEADDR on Linux and macOS.
 
     A plain socket does not have it, nor has socketserver.TCPServer.
@@ -260,7 +262,7 @@ def test_some_of_pythons_servers_have_it() -> None:
             value = server.sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
             return bool(value)
 
-    assert asyncio.run(ask())
+    assert run_async(ask())
 
 
 @linux

@@ -468,6 +468,8 @@ def test_a_plain_user_may_not_bind_low_ports() -> None:
     """
     first = int((SETTINGS / "ip_unprivileged_port_start").read_text())
     low = [port for port in (1, 80, first - 1) if 0 < port < first]
+    if not low:
+        pytest.skip("the network of this machine has no privileged ports")
     high = [port for port in (80, first) if first <= port and port > 0]
     ran = subprocess.run(
         [sys.executable, "-c", BIND_AS_PLAIN_USER, *map(str, low + high)],
@@ -478,7 +480,7 @@ def test_a_plain_user_may_not_bind_low_ports() -> None:
     )
     results = ran.stdout.split()
     assert len(results) == len(low) + len(high) >= 1
-    assert set(results[: len(low)]) <= {"EACCES"}
+    assert set(results[: len(low)]) == {"EACCES"}
     assert set(results[len(low) :]) <= {"bound", "EADDRINUSE"}
 
 

@@ -29,6 +29,7 @@ STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 LARGEST_PACKET = 65_535  # bytes: Total Length is 16 bits, RFC 791 section 3.1
 IP_HEADER, UDP_HEADER = 20, 8  # bytes: RFC 791 section 3.1, RFC 768
 SIOCOUTQNSD = 0x894B  # linux/sockios.h: bytes in the send buffer, not yet sent
+IP_RECVERR = 11  # linux/in.h
 SILENCE = 0.3  # seconds; on loopback what was sent is there long before
 
 ROUTES = """
@@ -572,17 +573,17 @@ def test_recv_does_not_follow_the_sends(ends: Ends) -> None:
     assert [connection.recv(5), connection.recv(5)] == [b"01234", b"56789"]
     for piece in (b"AB", b"CD", b"EF"):
         client.sendall(piece)
-    client.shutdown(socket.SHUT_WR)
-    received = b"".join(iter(lambda: connection.recv(1024), b""))
-    assert received == b"ABCDEF"
+    waits = socket.MSG_PEEK | socket.MSG_WAITALL  # until all three are there
+    assert connection.recv(6, waits) == b"ABCDEF"
+    assert connection.recv(1024) == b"ABCDEF", "three sends, and one recv() takes all"
 
 
 @linux
-@claim("udp-error-comes-later", "udp(7) Error handling", "connect(2)")
+@claim("udp-error-comes-later", "udp(7) ERRORS", "ip(7) IP_RECVERR")
 def test_a_connected_udp_socket_is_refused_late(sockets: ExitStack) -> None:
     """A connected UDP socket gets ECONNREFUSED from the call after the one at fault.
 
-    On Linux an unconnected one gets nothing.
+    On Linux an unconnected one gets nothing, unless it has set IP_RECVERR.
     """
     address = nobody(sockets)
     connected, unconnected = udp(sockets), udp(sockets)
@@ -594,6 +595,9 @@ def test_a_connected_udp_socket_is_refused_late(sockets: ExitStack) -> None:
     unconnected.settimeout(SILENCE)
     with pytest.raises(TimeoutError):
         unconnected.recv(1)
+    unconnected.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+    unconnected.sendto(b"hello", address)
+    assert error_of(lambda: unconnected.recv(1)) == errno.ECONNREFUSED
 
 
 @claim("udp-send-needs-an-address", "send(2) ERRORS", "udp(7)")

@@ -19,14 +19,14 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from handbook.claims import claim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from contextlib import ExitStack
 
     Ends = tuple[socket.socket, socket.socket]
@@ -641,6 +641,64 @@ def test_the_check_of_close_can_fail(ends: Ends) -> None:
 
 
 @linux
+@linux
+@claim(
+    "close-wakes-nobody",
+    "close(2) Multithreaded processes and close()",
+    "shutdown(2)",
+    often_said="close() ends a recv() that waits in another thread.",
+)
+@pytest.mark.parametrize(("end", "wakes"), [("close", False), ("shutdown", True)])
+def test_shutdown_wakes_a_thread_and_close_does_not(
+    ends: Ends, end: str, *, wakes: bool
+) -> None:
+    """On Linux close() does not wake a recv() that waits in another thread.
+
+    shutdown() does: the recv() returns b'' at once.
+    """
+    ours, theirs = ends
+    ours.settimeout(None)  # with a time-out Python would wait in poll()
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append(ours.recv(1024)), name="reader")
+    reader.start()
+    try:
+        stat_file = Path(f"/proc/self/task/{reader.native_id}/stat")
+        give_up = time.monotonic() + 5
+        while stat_file.read_text().rpartition(") ")[2][0] != "S":
+            assert time.monotonic() < give_up, "the reader never waited"
+        if end == "close":
+            ours.close()
+        else:
+            ours.shutdown(socket.SHUT_RDWR)
+        reader.join(5 if wakes else 0.3)
+        assert reader.is_alive() is not wakes
+    finally:
+        theirs.sendall(b"at last") if not wakes else theirs.close()
+        reader.join(5)
+    assert got == ([b""] if wakes else [b"at last"])
+
+
+@claim(
+    "sockets-are-not-inherited",
+    "PEP 446",
+    "Python docs: os, Inheritance of File Descriptors",
+)
+@pytest.mark.skipif(os.name != "posix", reason="asks for a descriptor by its number")
+def test_a_started_program_does_not_get_our_sockets(listener: socket.socket) -> None:
+    """A program that Python starts does not get its sockets, unless they are passed."""
+    look = "import os, sys; os.fstat(int(sys.argv[1]))"
+    command = [sys.executable, "-c", look, str(listener.fileno())]
+
+    def started(**how: Any) -> str:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=30, check=False, **how
+        )
+        return str(done.stderr)
+
+    assert "Bad file descriptor" in started(close_fds=False)
+    assert not started(pass_fds=[listener.fileno()])
+
+
 @claim(
     "socket-programming-definition",
     "socket(7)",
@@ -667,7 +725,9 @@ def test_the_same_program_talks_over_the_network_and_within_the_machine(
     "Python docs: socketserver",
     "Python docs: asyncio, Streams",
 )
-def test_pythons_libraries_end_in_the_same_sockets() -> None:
+def test_pythons_libraries_end_in_the_same_sockets(
+    run_async: Callable[[Coroutine[Any, Any, Any]], Any],
+) -> None:
     """Languages and libraries offer sockets in many forms.
 
     In Python `socketserver`, `asyncio` and `http.client` all hold a `socket`.
@@ -698,7 +758,7 @@ def test_pythons_libraries_end_in_the_same_sockets() -> None:
         one = threading.Thread(target=server.handle_request, name="server")
         one.start()
         try:
-            told = asyncio.run(asyncio.wait_for(ask(server.server_address[1]), 10))
+            told = run_async(ask(server.server_address[1]))
         finally:
             one.join(10)
         assert told == (server.server_address, b"through asyncio\n")
@@ -736,7 +796,7 @@ def test_a_protocol_of_ones_own_runs_over_a_socket(ends: Ends) -> None:
     often_said="Every protocol of the application layer uses sockets in the end.",
 )
 def test_http_can_be_read_from_a_pipe() -> None:
-    """Such protocols need a reliable way for bytes, and most often it is a socket.
+    """HTTP and SSH need a reliable way for bytes, and most often it is a socket.
 
     It may be something else: Python's HTTP client reads a response from a pipe.
     """
