@@ -147,6 +147,7 @@ class Plain:
             "timeline": self._timeline,
             "provoked": lambda block: prose(block.argument) + "\n",
             "chart": self._nested,
+            "state-machine": self._nested,
             "number-line": lambda block: fence(
                 "text", f"{block.argument}\n{block.body}"
             ),

@@ -32,7 +32,10 @@ LONG = (
 WORDS = (900, 1500)
 DIRECTIVES_OF_CODE = ("code-block", "code", "sourcecode", "parsed-literal")
 REFUSED = ("include", "raw", "eval-rst")
-TYPED = ("make", "python", "python3", "git", "ss", "apt", "cd", "curl", "nc", "strace")
+TYPED = (
+    *("make", "python", "python3", "git", "ss", "apt", "cd", "curl", "nc", "strace"),
+    *("sudo", "nstat", "lsof", "ip"),
+)
 
 
 def problems(root: Path = ROOT) -> list[Problem]:
@@ -373,14 +376,16 @@ def ledgered(root: Path, page: Page) -> Iterator[Problem]:
 def timelines(root: Path, page: Page) -> Iterator[Problem]:
     """A timeline's events link to lines, so its program is on the same page."""
     here = {name for _, name in included(root, page)}
-    for block in page.named("timeline"):
-        if block.argument not in here:
-            yield Problem(
-                _at(root, block),
-                f"the timeline links to lines of {block.argument}, "
-                "which this page does not show",
-                f"include ../../snippets/{block.argument}.py above it",
-            )
+    for block in page.named("timeline", "state-machine"):
+        names = [block.argument] if block.argument else []
+        for name in names + block.options.get("programs", "").split():
+            if name not in here:
+                yield Problem(
+                    _at(root, block),
+                    f"the {block.name} links to lines of {name}, "
+                    "which this page does not show",
+                    f"include ../../snippets/{name}.py above it",
+                )
 
 
 def glossary(root: Path, page: Page) -> Iterator[Problem]:

@@ -24,7 +24,7 @@ SAME = {"ENOTSUP": "EOPNOTSUPP"}  # one number on Linux, and Python says the for
 ROW = re.compile(
     r"^(?P<name>E[A-Z0-9]+) +(?P<number>\d+) +(?P<type>\w+) +(?P<text>.+)$"
 )
-PRINTED = re.compile(r"\[Errno (?P<number>-?\d+)\]")
+PRINTED = re.compile(r"\[Errno (?P<number>-?\d+)\](?P<text>[^\n'\"]*)")
 WITHOUT = re.compile(r"\b(?P<type>[A-Z]\w*Error|gaierror)(?:: |\(')(?P<text>[^'\n]+)")
 
 
@@ -82,13 +82,12 @@ def seen_in(recording: Recording, by_number: dict[int, str]) -> dict[str, Seen]:
             number = int(match["number"])
             name = by_number.get(number, "gaierror" if number < 0 else "")
             if name:
-                found.setdefault(name, Seen())
+                seen = found.setdefault(name, Seen())
+            if name == "gaierror":  # its numbers are the C library's
+                seen.texts.add(f"{name}: {match[0]}")
         for match in WITHOUT.finditer(text):
             if not match["text"].startswith("[Errno"):
                 seen = found.setdefault(match["type"], Seen())
-                seen.texts.add(f"{match['type']}: {match['text']}")
-            elif match["type"] == "gaierror":
-                seen = found.setdefault("gaierror", Seen())
                 seen.texts.add(f"{match['type']}: {match['text']}")
     for seen in found.values():
         seen.programs.add(recording.snippet)

@@ -15,13 +15,15 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util import logging
 
-from handbook import charts, errors, pages
+from handbook import charts, errors, pages, states
 from handbook.check import included
 from handbook.directives import Directive
 from handbook.problem import Problem
 from handbook.snippet import by_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from docutils.nodes import Node
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
@@ -72,9 +74,8 @@ class Provoked(Directive):
             )
         else:
             texts = sorted(seen.texts)
-        rows = [
-            ("Reads", "<br>".join(f"<code>{escape(text)}</code>" for text in texts))
-        ]
+        shown = "<br>".join(f"<code>{escape(text)}</code>" for text in texts)
+        rows = [("Reads", shown)] if shown else []
         if seen.calls:
             calls = ", ".join(f"<code>{call}()</code>" for call in sorted(seen.calls))
             rows.append(("Raised by", calls))
@@ -230,6 +231,65 @@ class NumberLine(Directive):
         return charts.Band(column, name, told.get("first", 0), last)
 
 
+class StateMachine(Directive):
+    """Draw TCP's states with the arrows that programs of this page took.
+
+    `programs` names them, `part/name`, with spaces between; the content is the
+    caption.
+    """
+
+    has_content = True
+    option_spec: ClassVar[dict[str, Any]] = {"programs": directives.unchanged_required}
+
+    def build(self) -> list[Node]:
+        """Draw it, and list each arrow with the lines that took it."""
+        self.assert_has_content()
+        here = ":".join(str(part) for part in self.get_source_info())
+        names = self.options.get("programs", "").split()
+        snippets = {name: self.program(name) for name in names}
+
+        def link(step: states.Step) -> str:
+            shown = snippets[step.snippet]
+            line = shown.clean_line(step.event["line"])
+            return f"#{shown.part}-{shown.name}-{line}"
+
+        try:
+            machine = states.draw(
+                [self.recording(snippet) for snippet in snippets.values()],
+                title="The states of TCP, and what led from one to another",
+                link=link,
+            )
+        except ValueError as error:
+            raise Problem(
+                here,
+                str(error),
+                "name programs of one thread whose states the page is of",
+            ) from error
+        words = "".join(
+            f"<li>{before} to {'CLOSED' if after == 'GONE' else after}: "
+            + ", ".join(
+                f'<a href="{link(step)}">{step.call} in '
+                f"{snippets[step.snippet].name}.py</a>"
+                for step in _first_of_each(made)
+            )
+            + "</li>"
+            for before, after, made in machine.arrows
+        )
+        words = (
+            '<details class="timeline-text"><summary>The same in words</summary>'
+            f"<ul>{words}</ul></details>"
+        )
+        return [
+            *_figure(machine.svg, self.nested())[:-1],
+            nodes.raw("", f"</figcaption>{words}</figure>", format="html"),
+        ]
+
+
+def _first_of_each(made: Sequence[states.Step]) -> list[states.Step]:
+    """Keep one step for each program and call."""
+    return list({(step.snippet, step.call): step for step in reversed(made)}.values())
+
+
 def _figure(svg: str, caption: list[Node]) -> list[Node]:
     return [
         nodes.raw(
@@ -248,6 +308,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("provoked", Provoked)
     app.add_directive("chart", Chart)
     app.add_directive("number-line", NumberLine)
+    app.add_directive("state-machine", StateMachine)
     app.connect("env-get-outdated", outdated)
     return {
         "version": "1",

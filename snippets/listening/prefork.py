@@ -3,6 +3,7 @@
 Needs: Linux
 """
 
+import contextlib
 import errno
 import multiprocessing
 import socket
@@ -22,7 +23,7 @@ def work(listener: socket.socket, name: str) -> None:
             if error.errno == errno.EINVAL:
                 return
             raise
-        with connection:
+        with connection, contextlib.suppress(OSError):  # a rude client ends no worker
             connection.settimeout(5)
             connection.sendall(name.encode())
 

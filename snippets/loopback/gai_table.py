@@ -12,7 +12,7 @@ def show(host: str, kind: int = 0) -> None:
     for family, type_, _, _, address in socket.getaddrinfo(
         host, 80, type=kind, flags=socket.AI_NUMERICHOST
     ):
-        print(f"  {family.name:<8}  {type_.name:<11}  {address}")
+        print(f"  {family.name:<8}  {getattr(type_, 'name', 'any'):<11}  {address}")
 
 
 show("127.0.0.1")

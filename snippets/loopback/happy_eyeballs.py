@@ -3,6 +3,7 @@
 Needs: Linux
 """
 
+import errno
 import os
 import select
 import socket
@@ -28,10 +29,15 @@ def first_to_answer(found: list[tuple[Any, ...]], seconds: float) -> socket.sock
         while left or waiting:
             if left:
                 family, kind, protocol, _, address = left.pop(0)
-                waiting.append(socket.socket(family, kind, protocol))
-                waiting[-1].settimeout(0)  # connect_ex() only begins
-                waiting[-1].connect_ex(address)
+                sock = socket.socket(family, kind, protocol)
+                sock.settimeout(0)  # connect_ex() only begins
+                begun = sock.connect_ex(address)
                 print("dialled", address[0])
+                if begun not in (0, errno.EINPROGRESS):  # it has failed at once
+                    error = begun
+                    sock.close()
+                    continue
+                waiting.append(sock)
             patience = deadline - time.monotonic()
             if patience <= 0:
                 raise TimeoutError("timed out")

@@ -32,8 +32,10 @@ def main() -> None:
         print("closed here, and the name is gone:", not path.exists())
         child = os.fork()
         if child == 0:
-            read_what_comes(there)
-            os._exit(0)
+            try:
+                read_what_comes(there)
+            finally:
+                os._exit(0)
         try:
             print(here.recv(1024).decode())
         finally:

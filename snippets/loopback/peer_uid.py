@@ -26,11 +26,13 @@ def main() -> None:
         door.settimeout(5)
         child = os.fork()
         if child == 0:
-            with socket.socket(socket.AF_UNIX) as client:
-                client.settimeout(5)
-                client.connect(f"{folder}/door.sock")
-                client.recv(1)  # stay until the server has asked
-            os._exit(0)
+            try:
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.settimeout(5)
+                    client.connect(f"{folder}/door.sock")
+                    client.recv(1)  # stay until the server has asked
+            finally:
+                os._exit(0)
         try:
             connection, address = door.accept()
             with connection:

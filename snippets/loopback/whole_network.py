@@ -46,4 +46,4 @@ def main() -> None:
 if sys.platform == "linux":
     main()
 else:
-    print("This program needs Linux: others give loopback one address, 127.0.0.1.")
+    print("This program needs Linux: macOS and the BSDs give loopback one address.")

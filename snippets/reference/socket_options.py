@@ -15,16 +15,16 @@ import sys
 SOL, TCP, IP = socket.SOL_SOCKET, socket.IPPROTO_TCP, socket.IPPROTO_IP
 SECONDS = struct.pack("@ll", 5, 0)  # struct timeval: seconds, microseconds
 LINGER = struct.pack("@ii", 1, 5)  # struct linger: on, seconds
-OPTIONS: list[tuple[str, int, int, int | bytes]] = [
-    ("SO_ACCEPTCONN", SOL, socket.SO_ACCEPTCONN, 0),  # 0: it cannot be set
+OPTIONS: list[tuple[str, int, int, int | bytes | None]] = [
+    ("SO_ACCEPTCONN", SOL, socket.SO_ACCEPTCONN, None),  # None: it cannot be set
     ("SO_BROADCAST", SOL, socket.SO_BROADCAST, 1),
-    ("SO_DOMAIN", SOL, socket.SO_DOMAIN, 0),
-    ("SO_ERROR", SOL, socket.SO_ERROR, 0),
+    ("SO_DOMAIN", SOL, socket.SO_DOMAIN, None),
+    ("SO_ERROR", SOL, socket.SO_ERROR, None),
     ("SO_KEEPALIVE", SOL, socket.SO_KEEPALIVE, 1),
     ("SO_LINGER", SOL, socket.SO_LINGER, LINGER),
     ("SO_OOBINLINE", SOL, socket.SO_OOBINLINE, 1),
     ("SO_PRIORITY", SOL, socket.SO_PRIORITY, 5),
-    ("SO_PROTOCOL", SOL, socket.SO_PROTOCOL, 0),
+    ("SO_PROTOCOL", SOL, socket.SO_PROTOCOL, None),
     ("SO_RCVBUF", SOL, socket.SO_RCVBUF, 8192),
     ("SO_RCVLOWAT", SOL, socket.SO_RCVLOWAT, 4),
     ("SO_RCVTIMEO", SOL, socket.SO_RCVTIMEO, SECONDS),
@@ -32,7 +32,7 @@ OPTIONS: list[tuple[str, int, int, int | bytes]] = [
     ("SO_REUSEPORT", SOL, socket.SO_REUSEPORT, 1),
     ("SO_SNDBUF", SOL, socket.SO_SNDBUF, 10000),
     ("SO_SNDTIMEO", SOL, socket.SO_SNDTIMEO, SECONDS),
-    ("SO_TYPE", SOL, socket.SO_TYPE, 0),
+    ("SO_TYPE", SOL, socket.SO_TYPE, None),
     ("TCP_CORK", TCP, socket.TCP_CORK, 1),
     ("TCP_DEFER_ACCEPT", TCP, socket.TCP_DEFER_ACCEPT, 1),
     ("TCP_FASTOPEN", TCP, socket.TCP_FASTOPEN, 5),
@@ -50,9 +50,11 @@ OPTIONS: list[tuple[str, int, int, int | bytes]] = [
 ]
 
 
-def value(sock: socket.socket, level: int, option: int, like: int | bytes) -> str:
+def value(
+    sock: socket.socket, level: int, option: int, like: int | bytes | None
+) -> str:
     """Ask for an option and say what it is: an int, or the numbers of a struct."""
-    if isinstance(like, int):
+    if not isinstance(like, bytes):
         return str(sock.getsockopt(level, option))
     size = len(like)
     form = "@ll" if like is SECONDS else "@ii"
@@ -65,7 +67,7 @@ def main() -> None:
     for name, level, option, wanted in OPTIONS:
         with socket.socket() as listener, socket.socket() as client:
             default = value(listener, level, option, wanted)
-            if wanted:
+            if wanted is not None:
                 listener.setsockopt(level, option, wanted)
             listener.bind(("127.0.0.1", 0))
             listener.listen()

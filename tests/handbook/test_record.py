@@ -736,3 +736,42 @@ def test_another_place_than_the_temporary_directory_is_compared(
         one, transcripts={"": one.transcripts[""].replace("/echo.sock", "/other.sock")}
     )
     assert "other.sock" in record.diff(one, moved, snippet)
+
+
+def test_a_run_in_which_one_port_was_picked_twice_is_repeated(
+    program: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snippet = program(TALK)
+    fine = record.run_once(snippet)
+    dials = next(e for e in fine.events if e["call"] == "connect")
+    binds = next(e for e in fine.events if e["call"] == "bind")
+    port = binds["local"][1]
+    same = {**dials, "local": ["127.0.0.1", port]}
+    bad = dataclasses.replace(
+        fine, events=tuple(same if e is dials else e for e in fine.events)
+    )
+    assert record.picked_twice(bad)
+    assert not record.picked_twice(fine)
+    runs = [bad, bad, fine, bad]
+    monkeypatch.setattr(record, "run_once", lambda *_: runs.pop(0))
+    assert record.run(snippet) is fine
+    assert runs == [bad]
+    runs = [bad] * record.TRIES
+    assert record.run(snippet) is bad, "it may be what the program is about"
+
+
+BOUND_TWICE = '''
+    """A port is picked once, and then bound again by its number."""
+
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        address = one.getsockname()
+    with socket.socket() as two:
+        two.bind(address)
+'''
+
+
+def test_a_port_that_a_program_names_again_is_not_picked_twice(program: Write) -> None:
+    assert not record.picked_twice(record.run_once(program(BOUND_TWICE)))

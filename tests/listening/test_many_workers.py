@@ -265,7 +265,9 @@ def check_shares_evenly(way: str, sockets: ExitStack) -> None:
     often_said="The kernel shares the connections evenly among the workers.",
 )
 def test_one_worker_takes_all(sockets: ExitStack) -> None:
-    """The kernel balances nothing: it wakes who stands first in its list of waiters.
+    """The kernel does not balance among those who wait for one listening socket.
+
+    It wakes who stands first in its list.
 
     With EPOLLEXCLUSIVE that is the worker that registered first, each time it is idle.
     """

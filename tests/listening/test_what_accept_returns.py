@@ -170,10 +170,11 @@ def check_no_time_out(accept: Callable[[], socket.socket]) -> None:
 def test_an_accepted_socket_waits_without_end(
     seconds: float, listener: socket.socket, sockets: ExitStack
 ) -> None:
-    """A socket from accept() has no time-out, whatever the listening socket has.
+    """A socket from accept() does not have the settimeout() of the listening socket.
 
     On Linux it blocks even if the listening socket is non-blocking. Only
-    setdefaulttimeout() gives it a time-out by itself.
+    setdefaulttimeout() gives it a time-out by itself. (SO_RCVTIMEO, which is the
+    kernel's, is copied.)
     """
     listener.settimeout(seconds)
     dialled(listener, sockets)

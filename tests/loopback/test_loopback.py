@@ -216,7 +216,8 @@ def test_the_name_of_the_interface(in_own_network: OwnNetwork) -> None:
 def test_loopback_is_a_whole_network(sockets: ExitStack) -> None:
     """All addresses from 127.0.0.0 to 127.255.255.255 are loopback, and in IPv6 ::1.
 
-    Linux takes connections for every one but the last, which is for broadcasts.
+    Linux takes connections for every one but the last, which is for broadcasts;
+    before 5.14 also not for the first.
     """
     for host in ("127.0.0.2", "127.77.0.1", "127.255.255.254"):
         listener = sockets.enter_context(socket.create_server((host, 0)))
@@ -337,14 +338,15 @@ def test_tcp_and_ip_run_on_loopback(in_own_network: OwnNetwork) -> None:
 
 @claim(
     "same-host-six-steps",
-    "RFC 9293 section 3.10.4",
+    "RFC 9293 section 3.10.2",
+    "RFC 9293 section 3.10.3",
     "RFC 1122 section 3.2.1.3 (g)",
     often_said="On one machine the answer comes back through TCP/IP, not by loopback.",
 )
 def test_the_answer_takes_the_same_way_back(in_own_network: OwnNetwork) -> None:
     """Between two programs of one host the answer takes the way of the question.
 
-    It goes through the socket, TCP, IP and loopback, in this order, and up again.
+    It goes through the socket, TCP, IP and loopback, and up again.
     """
     steps = in_own_network(COUNTED + BOTH_ADDRESSES)["127.0.0.1"]
     for name in ("lo rx packets", "lo rx bytes", "Ip InReceives", "Tcp InSegs"):
@@ -388,7 +390,9 @@ print(client.connect_ex(("127.0.0.1", {port})))
     often_said="localhost in a container is the machine that it runs on.",
 )
 def test_two_networks_have_two_loopbacks(in_own_network: OwnNetwork) -> None:
-    """Each network namespace has a loopback of its own, and so has each container.
+    """Each network namespace has a loopback of its own.
+
+    So has a container, unless it shares a namespace.
 
     The same port of 127.0.0.1 can be taken in both, by different servers.
     """
@@ -413,7 +417,7 @@ print(json.dumps(taken))
     assert told == [False, True]
 
 
-@claim("fresh-loopback-is-down", "network_namespaces(7)", "netdevice(7) IFF_UP")
+@claim("fresh-loopback-is-down", "ip-netns(8) EXAMPLES", "netdevice(7) IFF_UP")
 def test_loopback_of_a_new_network_is_down(in_own_network: OwnNetwork) -> None:
     """In a new network namespace lo is down, and connect() fails with ENETUNREACH."""
     assert in_own_network(FRESH) == [0, errno.ENETUNREACH, 1, 0]
@@ -464,7 +468,8 @@ def test_a_client_gets_the_port_that_it_dials(
 def test_the_kernel_has_a_copy(ends: Ends, listener: socket.socket) -> None:
     """send() copies the bytes into the kernel.
 
-    The program may change its buffer at once, or end, and they still arrive.
+    The program may change its buffer at once, or end: the kernel goes on sending them,
+    unless the connection breaks, or the program left bytes unread.
     """
     client, connection = ends
     buffer = bytearray(b"original")

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,11 +26,14 @@ glibc = pytest.mark.skipif(
     reason="another C library has other words",
 )
 
+EYEBALLS = Path(__file__).resolve().parents[2] / "snippets/loopback/happy_eyeballs.py"
+
 cited(
     "node-takes-the-first-address",
     "Since version 17 Node.js keeps the resolver's order of the addresses of a name; "
-    "before, it put those of IPv4 first.",
+    "before, it put those of IPv4 first. Since version 20 it tries them all.",
     "Node.js documentation: dns.lookup(), history of verbatim",
+    "Node.js documentation: net.setDefaultAutoSelectFamily()",
 )
 
 # What the programs in a network of their own begin with. There localhost has both
@@ -277,9 +281,10 @@ def test_asyncio_races_only_if_it_is_told_to(with_both: OwnNetwork) -> None:
     assert with_both(RACE) == ["timed out", "127.0.0.1"]
 
 
+@linux
 @claim("getaddrinfo-gives-a-list", "getaddrinfo(3)", "RFC 3493 section 6.1")
 def test_one_entry_for_each_address_and_kind() -> None:
-    """getaddrinfo() gives one entry for each address and kind of socket.
+    """On Linux getaddrinfo() gives one entry for each address and kind of socket.
 
     Ask for a type, or each address comes more than once.
     """
@@ -310,3 +315,28 @@ def test_a_wrong_name_fails_before_anything_is_dialled() -> None:
     assert caught.value.errno == socket.EAI_NONAME
     assert caught.value.errno not in errno.errorcode
     assert isinstance(caught.value, OSError)
+
+
+@linux
+def test_an_address_that_fails_at_once_is_not_taken(with_both: OwnNetwork) -> None:
+    """The program's race goes on to the next address, and tells the last error."""
+    told = with_both(
+        f"""
+import contextlib, io, runpy
+lose_ipv6()
+server, port = listen("127.0.0.1")
+with contextlib.redirect_stdout(io.StringIO()):
+    race = runpy.run_path({str(EYEBALLS)!r})["first_to_answer"]
+    found = []
+    for host in ("::1", "127.0.0.1"):
+        found += socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    with race(found, 5) as winner:
+        peer = winner.getpeername()[0]
+    try:
+        race(found[:1], 5)
+    except OSError as error:
+        failed = error.errno
+print(json.dumps([peer, failed]))
+"""
+    )
+    assert told == ["127.0.0.1", errno.EADDRNOTAVAIL]

@@ -6,6 +6,7 @@ import errno
 import select
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -151,12 +152,25 @@ def test_the_check_of_other_addresses_can_fail(sockets: ExitStack) -> None:
 
 
 @linux
-@claim("dialling-zero-is-dialling-oneself", "RFC 1122 section 3.2.1.3")
+@claim(
+    "dialling-zero-is-dialling-oneself",
+    "RFC 1122 section 3.2.1.3",
+    "Linux net/ipv4/route.c, ip_route_output_key_hash_rcu()",
+)
 def test_zero_dials_this_machine(sockets: ExitStack) -> None:
-    """Linux takes 0.0.0.0 for 127.0.0.1 when a program dials it."""
+    """Linux takes 0.0.0.0 for 127.0.0.1 when a program dials it.
+
+    If the client is bound to an address, 0.0.0.0 is that one.
+    """
     listener = server(sockets, HERE)
     client = dial(sockets, EVERY, port_of(listener))
     assert client.getpeername() == (HERE, port_of(listener))
+    other = server(sockets, "127.0.0.5")
+    bound = sockets.enter_context(socket.socket())
+    bound.settimeout(5)
+    bound.bind(("127.0.0.5", 0))
+    bound.connect((EVERY, port_of(other)))
+    assert bound.getpeername() == ("127.0.0.5", port_of(other))
 
 
 @claim("empty-host-is-the-wildcard", "Python: socket, Socket families")
@@ -170,7 +184,10 @@ def test_the_empty_name_is_every_address() -> None:
 @linux
 @claim("bind-needs-an-own-address", "bind(2)", "ip(7) ip_nonlocal_bind")
 def test_an_address_of_another_machine_cannot_be_bound() -> None:
-    """bind() to an address that this machine does not have fails: EADDRNOTAVAIL."""
+    """bind() to another machine's address fails: EADDRNOTAVAIL.
+
+    On Linux an option or a setting can allow it: IP_FREEBIND, ip_nonlocal_bind.
+    """
     with open("/proc/sys/net/ipv4/ip_nonlocal_bind") as setting:  # noqa: PTH123
         if setting.read().strip() != "0":
             pytest.skip("this machine may bind any address (ip_nonlocal_bind)")
@@ -228,8 +245,7 @@ def test_only_overlapping_addresses_conflict(
 ) -> None:
     """The kernel refuses a second server only if their addresses overlap.
 
-    0.0.0.0 overlaps every IPv4 address. 127.0.0.1 and 127.0.0.2 do not overlap, nor do
-    TCP and UDP.
+    0.0.0.0 overlaps every IPv4 address. 127.0.0.1 and 127.0.0.2 do not overlap.
     """
     refused = two_servers(sockets, first, second) is None
     assert refused == overlap(first, second)
@@ -243,10 +259,13 @@ def test_only_overlapping_addresses_conflict(
 def test_the_ipv6_wildcard_takes_ipv4_too(
     sockets: ExitStack, first: str, second: str
 ) -> None:
-    """On Linux a server bound to :: takes the number in IPv4, too.
+    """On Linux a server bound to :: takes the number in IPv4, too, by default.
 
-    With IPV6_V6ONLY it leaves IPv4 alone.
+    With IPV6_V6ONLY, which net.ipv6.bindv6only sets, it leaves IPv4 alone.
     """
+    with socket.socket(socket.AF_INET6) as new:
+        only = new.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    assert only == int(Path("/proc/sys/net/ipv6/bindv6only").read_text())
     for pair in ((first, second), (second, first)):
         refused = two_servers(sockets, *pair) is None
         assert refused == overlap(first, second)
@@ -280,7 +299,8 @@ ORDERS = pytest.mark.parametrize("order", [(EVERY, HERE), (HERE, EVERY)])
 @ORDERS
 @claim(
     "data-goes-to-process-having-that-port",
-    "RFC 9293 section 3.10.7",
+    "RFC 9293 section 3.4.1",
+    "RFC 793 section 2.7",
     "RFC 768 Fields",
     "ip(7) Address format",
     often_said="What arrives goes to the process that has the destination port.",
@@ -339,7 +359,7 @@ cited(
 )
 cited(
     "node-is-any-device",
-    "In the words of IPv6 a node is a device that implements IP: a host or a router.",
+    "In the words of IPv6 a node is a device that implements IPv6: a host or a router.",
     "RFC 8200 section 2",
     often_said="A node is any device that is attached to the network.",
 )

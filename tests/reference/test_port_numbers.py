@@ -1,4 +1,4 @@
-"""The table of well-known ports says what the system's own list of services says."""
+"""The table of common ports says what the system's own list of services says."""
 
 from __future__ import annotations
 
