@@ -488,6 +488,11 @@ cited(
     "RFC 9113 section 4.1",
 )
 cited(
+    "a-reset-may-wipe-out-the-answer",
+    "When a server closes while bytes are unread, the reset may wipe out its last answer.",
+    "RFC 9112 section 9.6",
+)
+cited(
     "websocket-frames-have-a-length",
     "A frame of WebSocket has its length near its beginning: in 7 bits, or in 2 or 8 "
     "bytes after them.",
