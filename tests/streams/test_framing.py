@@ -489,7 +489,7 @@ cited(
 )
 cited(
     "a-reset-may-wipe-out-the-answer",
-    "When a server closes while bytes are unread, the reset may wipe out its last answer.",
+    "If a server closes while bytes are unread, a reset may wipe out its last answer.",
     "RFC 9112 section 9.6",
 )
 cited(
