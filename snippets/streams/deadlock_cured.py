@@ -3,6 +3,7 @@
 Needs: Linux
 """
 
+import contextlib
 import socket
 import struct
 import sys
@@ -16,21 +17,28 @@ outcomes: dict[str, str] = {}
 
 
 def exchange(sock: socket.socket, data: bytes, size: int) -> bytes:
-    """Send `data` and read `size` bytes at the same time, on a socket that blocks.
+    """Send `data` and read `size` bytes at the same time.
 
     Raises:
         EOFError: the peer ended before `size` bytes had come.
-        OSError: sending or reading failed, or took longer than the socket's time-out.
+        OSError: sending or reading failed. That it took longer than the socket's
+            time-out is TimeoutError, or BlockingIOError with SO_RCVTIMEO.
     """
     name = f"{threading.current_thread().name} sends"
     received = bytearray()
     with ThreadPoolExecutor(1, thread_name_prefix=name) as pool:
         sending = pool.submit(sock.sendall, data)
-        while len(received) < size:
-            piece = sock.recv(size - len(received), WHOLE)
-            if not piece:
-                raise EOFError(f"the peer ended after {len(received)} bytes")
-            received += piece
+        try:
+            while piece := sock.recv(size - len(received), WHOLE):
+                received += piece
+                if len(received) == size:
+                    break
+        finally:
+            if len(received) < size:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)  # or sendall() might never end
+        if len(received) < size:
+            raise EOFError(f"the peer ended after {len(received)} bytes")
         sending.result()  # raises what sendall() raised
     return bytes(received)
 

@@ -62,6 +62,8 @@ def main() -> None:
         set_filter(server, SO_DETACH_FILTER)
         print("server: hears again, and its kernel repeats the FIN")
         print("  server:", wait_for(far, near, "gone"))
+        error = server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        print("  server: SO_ERROR", error)  # a reset would have left one here
         print("  client:", wait_for(near, far, "TIME-WAIT"))
 
 

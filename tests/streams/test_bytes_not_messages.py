@@ -8,6 +8,7 @@ import os
 import runpy
 import select
 import socket
+import subprocess
 import sys
 import threading
 import tracemalloc
@@ -302,8 +303,9 @@ def test_the_check_of_sending_can_fail(ends: Ends) -> None:
 def test_send_takes_what_fits(dial: Callable[[], Ends]) -> None:
     """send() may take a part of the bytes, and returns how many.
 
-    On a blocking socket Linux waits until it has taken all; with a time-out, or in
-    non-blocking mode, it takes what fits.
+    On a blocking socket Linux waits until it has taken all, unless a signal handler
+    or an error ends the call. With a time-out, or in non-blocking mode, it takes what
+    fits.
     """
     for timeout in (5, 0):
         sender, _reads_nothing = dial()
@@ -476,7 +478,7 @@ def test_the_checksum_misses_what_is_swapped(ends: Ends) -> None:
 def test_the_receiving_kernel_acknowledges(ends: Ends) -> None:
     """TCP numbers the bytes, and the receiving kernel acknowledges them.
 
-    It does so before its program has read any, and what is not acknowledged is sent
+    It does so before its program has read any. What is not acknowledged is sent
     again.
     """
     import fcntl  # noqa: PLC0415 - there is none on Windows
@@ -519,3 +521,42 @@ def test_single_bytes_go_back_and_forth(ends: Ends) -> None:
         assert connection.recv(1024) == bytes([number % 256])
         connection.sendall(b"!")
         assert client.recv(1024) == b"!"
+
+
+@linux
+def test_what_is_not_acknowledged_is_sent_again(ends: Ends) -> None:
+    """The other half of tcp-acks-give-stability: a segment is lost, and comes later."""
+    program = runpy.run_path(str(SNIPPETS / "last_ack_lost.py"))
+    sender, receiver = ends
+    program["set_filter"](receiver, program["SO_ATTACH_FILTER"])
+    sender.sendall(b"lost once")
+    receiver.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        receiver.recv(1024)
+    program["set_filter"](receiver, program["SO_DETACH_FILTER"])
+    receiver.settimeout(10)
+    assert receiver.recv(1024) == b"lost once"
+    info = sender.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    retransmitted = int.from_bytes(info[100:104], sys.byteorder)  # tcpi_total_retrans
+    assert retransmitted >= 1
+
+
+@linux
+def test_a_signal_ends_a_blocking_send_half_way() -> None:
+    """The exception of send-sends-everything, in a process of its own."""
+    program = f"""
+import signal, socket
+signal.signal(signal.SIGALRM, lambda *_: None)
+listener = socket.create_server(("127.0.0.1", 0))
+sender = socket.create_connection(listener.getsockname())
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+print(0 < sender.send(bytes({MORE_THAN_BUFFERS})) < {MORE_THAN_BUFFERS})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.stdout == "True\n", done.stderr

@@ -234,7 +234,7 @@ def check_close_ends_in_order(client: socket.socket, server: socket.socket) -> N
 def test_close_with_unread_bytes_resets(dial: Callable[[], Ends]) -> None:
     """close() sends a reset, and no FIN, if bytes have come that were not read.
 
-    So does the kernel when bytes come after close().
+    So does the kernel when bytes come after close(). What was not sent yet is lost.
     """
     client, connection = dial()
     client.sendall(b"not read")
@@ -246,6 +246,22 @@ def test_close_with_unread_bytes_resets(dial: Callable[[], Ends]) -> None:
     check_close_ends_in_order(client, connection)
     client.sendall(b"too late")
     wait_for_the_reset(client)
+
+
+def test_what_waits_is_lost_with_unread_bytes(narrow: Ends) -> None:
+    client, server = narrow
+    client.sendall(b"not read")
+    select.select([server], [], [], 5)
+    server.sendall(bytes(20_000))  # more than the client's kernel has room for
+    server.close()
+    received = []
+
+    def read() -> None:
+        received.extend(iter(lambda: client.recv(65_536), b""))
+
+    with pytest.raises(ConnectionResetError):
+        read()
+    assert 0 < sum(map(len, received)) < 20_000
 
 
 def test_close_ends_in_order_if_all_was_read(dial: Callable[[], Ends]) -> None:
@@ -288,7 +304,8 @@ def test_bytes_before_a_reset_can_be_read(way: str, ends: Ends) -> None:
 def test_after_the_error_comes_an_end(dial: Callable[[], Ends]) -> None:
     """The kernel tells a reset once; after that recv() gives b'', as if in order.
 
-    Whichever call comes first gets the error, be it recv() or send().
+    In the midst of a conversation whichever call comes first gets the error, be it
+    recv() or send().
     """
     client, connection = dial()
     linger(connection, 0)
@@ -409,7 +426,7 @@ def test_linger_waits_for_the_other_kernel(
 
 @claim(
     "a-killed-process-ends-its-streams",
-    "close(2)",
+    "_exit(2)",
     "RFC 9293 section 3.6.1",
     often_said="If the other program crashes, recv() raises Connection reset by peer.",
 )
@@ -507,6 +524,8 @@ def test_time_wait_repeats_the_last_ack(ends: Ends) -> None:
     program["set_filter"](connection, program["SO_DETACH_FILTER"])
     wait_until(lambda: state_of(there, here) == GONE)
     assert state_of(here, there) == TIME_WAIT
+    # Without TIME-WAIT the answer would have been a reset, and an error.
+    assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
 
 @pytest.mark.parametrize("way", ["close", "close_kindly"])
