@@ -254,7 +254,7 @@ def test_what_waits_is_lost_with_unread_bytes(narrow: Ends) -> None:
     select.select([server], [], [], 5)
     server.sendall(bytes(20_000))  # more than the client's kernel has room for
     server.close()
-    received = []
+    received: list[bytes] = []
 
     def read() -> None:
         received.extend(iter(lambda: client.recv(65_536), b""))
