@@ -15,6 +15,7 @@ import sys
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 DROP = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
 DROP_ALL = struct.pack("HP", 1, ctypes.addressof(DROP))  # a struct sock_fprog
+NO_LINGER = struct.pack("ii", 1, 0)
 LIMIT = 1000  # milliseconds
 
 
@@ -38,6 +39,8 @@ def cut_off(sock: socket.socket) -> None:
         sock.fileno(), socket.SOL_SOCKET, SO_ATTACH_FILTER, DROP_ALL, size
     ):
         raise OSError(ctypes.get_errno(), "the filter was not taken")
+    # Nobody will answer its FIN: close() is not to leave one behind.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
 
 
 def news(sock: socket.socket) -> str:
@@ -55,9 +58,9 @@ def main() -> None:
     """Cut three connections; send on two, and set the limit on two."""
     ends = [pair() for _ in range(3)]
     with contextlib.ExitStack() as stack:
-        for both in ends:
-            for end in both:
-                stack.enter_context(end)
+        for client, server in ends:
+            stack.enter_context(server)
+            stack.enter_context(client)
         sent, limited, idle = (client for client, _ in ends)
         for client in (limited, idle):
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LIMIT)

@@ -153,6 +153,13 @@ def segments(sock: socket.socket) -> tuple[int, int]:
     return out, received
 
 
+def check_nothing_is_sent(sock: socket.socket, seconds: float) -> None:
+    """Fail if a segment leaves or reaches an idle socket."""
+    before = segments(sock)
+    assert not select.select([sock], [], [], seconds)[0]
+    assert segments(sock) == before, "a segment was sent"
+
+
 def check_recv_tells(sock: socket.socket, seconds: float) -> None:
     """Fail unless recv() says that the peer is gone, by an end or an error."""
     sock.settimeout(seconds)
@@ -471,9 +478,10 @@ def test_http_keep_alive_sends_nothing() -> None:
             while timer_of(client.sock) != "00" and time.monotonic() < deadline:
                 pass
             select.select([client.sock], [], [], 0.3)  # a late acknowledgement goes out
-            before = segments(client.sock)
-            assert not select.select([client.sock], [], [], 1)[0]
-            assert segments(client.sock) == before
+            check_nothing_is_sent(client.sock, 1.5)
+            keep_alive(client.sock, idle=1, interval=1, count=9)
+            with pytest.raises(AssertionError, match="a segment was sent"):
+                check_nothing_is_sent(client.sock, 1.5)
         finally:
             client.close()
             server.shutdown()
