@@ -107,7 +107,7 @@ def _panel(what: str, rows: list[Measure], top: float, pieces: list[str]) -> flo
         ratio = row.middle / rows[0].middle
         told = f"{row.middle:g} {row.unit}"
         if row is not rows[0]:
-            told += f" = {ratio:.2g} ×"
+            told += f" = {_times(ratio)} ×"
         pieces.append(_text(AXIS, top + 8, row.way, "call-text"))
         pieces.append(_text(WIDTH - AXIS, top + 8, told, "muted-text", "end"))
         y = top + 17
@@ -120,6 +120,13 @@ def _panel(what: str, rows: list[Measure], top: float, pieces: list[str]) -> flo
         ]
         top += ROW
     return top + 6
+
+
+def _times(ratio: float) -> str:
+    """Write a ratio in few characters: 1.3, 15, 0.75 or 1/1500."""
+    if ratio < 0.1:
+        return f"1/{float(f'{1 / ratio:.2g}'):.0f}"
+    return f"{ratio:.2g}" if ratio < 100 else f"{float(f'{ratio:.2g}'):.0f}"
 
 
 def number_line(bands: list[Band], title: str) -> str:

@@ -51,6 +51,7 @@ UNDRAWN = ("setsockopt",)
 BEGUN = ("EINPROGRESS",)  # no failure: connect() has begun, and does not wait
 WIDTH_OF_CHARACTER = 6.6
 HEAD_CHARACTER = 7.2
+PILL_CHARACTER = 6.4
 
 
 @dataclass
@@ -253,6 +254,7 @@ class _Story:
         if call in ("bind", "connect", "connect_ex") and "local" not in event:
             asked = (event.get("arguments") or [""])[0]
             name = asked.rpartition("/")[2] if isinstance(asked, str) else ""
+            name = name.replace("\0", "@")  # an abstract name, as ss shows it
             return ([name], f" to {name}") if name else ([], "")
         if call in ("bind", "connect", "connect_ex") and "local" in event:
             address = event["local"] if call == "bind" else event.get("peer")
@@ -721,9 +723,11 @@ def _states(moment: Moment, geometry: _Geometry, y: float) -> Iterable[str]:
                     f'<rect class="tl-{kind}" x="{x - width / 2:g}" y="{top:g}" '
                     f'width="{width:g}" height="{PILL - 2}" rx="3"/>'
                 )
+            wide = len(text) * PILL_CHARACTER > width - 4
+            squeezed = f' textLength="{width - 6:g}" lengthAdjust="spacingAndGlyphs"'
             yield (
                 f'<text class="tl-{kind}-label" x="{x:g}" y="{top + 10:g}" '
-                f'text-anchor="middle">{escape(text)}</text>'
+                f'text-anchor="middle"{squeezed if wide else ""}>{escape(text)}</text>'
             )
             heights[half] += PILL
         heights[half] += 3

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
 
-from handbook import snippet
+from handbook import claims, record, snippet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,16 +18,94 @@ if TYPE_CHECKING:
 ROOT = snippet.ROOT
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """Copy what pages are made of; the test may change anything in it."""
+# Enough of the handbook to break: the whole of it takes long to build.
+KEPT = {
+    *("index", "about/how-to-read", "sockets/index", "sockets/a-conversation"),
+    *("listening/index", "listening/before-accept", "listening/two-kinds-of-socket"),
+    *("reference/index", "reference/glossary", "reference/claims/index"),
+    *("reference/claims/sockets", "reference/claims/listening"),
+}
+TESTS = (
+    *("test_a_conversation", "test_echo_pair", "test_before_accept"),
+    *("test_two_kinds_of_socket", "conftest", "test_recordings"),
+)
+LINK = re.compile(r"\[((?:[^\]`]|`[^`]*`)*)\]\(([^)\s]+\.md)(#[^)\s]*)?\)")
+TICK = re.compile(r" ?\{claim\}`([a-z0-9-]+)`")
+INCLUDE = re.compile(r"snippets/([a-z]+/\w+)\.py")
+
+
+def _shorten(path: Path, docs: Path, known: set[str]) -> None:
+    """Take out of a page what leads to pages and claims that are not kept."""
+    folder = path.parent
+
+    def kept(name: str) -> bool:
+        target = (folder / name).resolve().relative_to(docs.resolve())
+        return target.with_suffix("").as_posix() in KEPT
+
+    text = LINK.sub(
+        lambda link: link[0] if "://" in link[2] or kept(link[2]) else f"{link[1]}",
+        path.read_text(),
+    )
+    text = TICK.sub(lambda tick: tick[0] if tick[1] in known else "", text)
+    lines = text.splitlines(keepends=True)
+    inside = False
+    whole = []
+    for line in lines:
+        inside = line.startswith("```{toctree}") or (
+            inside and not line.startswith("```")
+        )
+        entry = line.strip()
+        if inside and re.fullmatch(r"[\w/-]+", entry) and not kept(f"{entry}.md"):
+            continue
+        whole.append(line)
+    path.write_text("".join(whole))
+
+
+def _keep_the_shown(root: Path) -> None:
+    """Take away the programs, with their recordings, that no page shows."""
+    shown = {
+        name
+        for path in (root / "docs").rglob("*.md")
+        for name in INCLUDE.findall(path.read_text())
+    }
+    kept = {root / "snippets" / f"{name}.py" for name in shown}
+    for name in shown:
+        kept |= set(record.paths(snippet.by_id(name, root)).values())
+    for path in (root / "snippets").rglob("*"):
+        if path.is_file() and path not in kept:
+            path.unlink()
+    for path in [*root.glob("snippets/*/recorded"), *root.glob("snippets/*")]:
+        if not any(path.iterdir()):
+            path.rmdir()
+
+
+@pytest.fixture(scope="session")
+def small_handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy three chapters with all that they rest on, once."""
+    root = tmp_path_factory.mktemp("handbook")
     for folder in ("docs", "snippets", "tests", "conf"):
         shutil.copytree(
-            ROOT / folder,
-            tmp_path / folder,
-            ignore=shutil.ignore_patterns("__pycache__"),
+            ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", root)
+    for path in (root / "tests").glob("*/*.py"):
+        if path.parent.name in ("handbook", "site") or path.stem not in TESTS:
+            path.unlink()
+    known = set(claims.collect(root))
+    docs = root / "docs"
+    for path in docs.rglob("*.md"):
+        if path.relative_to(docs).with_suffix("").as_posix() in KEPT:
+            _shorten(path, docs, known)
+        else:
+            path.unlink()
+    _keep_the_shown(root)
+    return root
+
+
+@pytest.fixture
+def repository(small_handbook: Path, tmp_path: Path) -> Path:
+    """Copy what pages are made of; the test may change anything in it."""
+    shutil.copytree(small_handbook, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

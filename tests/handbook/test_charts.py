@@ -53,6 +53,25 @@ def test_the_ratio_is_to_the_first_row_of_the_panel() -> None:
     assert "1500 MB/s" in said
 
 
+@pytest.mark.parametrize(
+    ("ratio", "told"),
+    [
+        (0.75, "0.75"),
+        (1.29, "1.3"),
+        (15.4, "15"),
+        (2249, "2200"),
+        (0.00068, "1/1500"),
+        (0.05, "1/20"),
+    ],
+)
+def test_a_ratio_is_written_short(ratio: float, told: str) -> None:
+    svg = drawn(
+        f"trip  a  1 us  1 to 1\ntrip  b  {ratio:f} us  {ratio:f} to {ratio:f}\n"
+    )
+    said = ["".join(node.itertext()) for node in svg.iter(f"{SVG}text")]
+    assert any(text.endswith(f" = {told} ×") for text in said), said
+
+
 def test_rows_far_apart_stand_on_a_logarithmic_axis() -> None:
     svg = drawn("trip  a  1 us  1 to 1\ntrip  b  100 us  10 to 100\n")
     assert "logarithmic" in ["".join(n.itertext()) for n in svg.iter(f"{SVG}text")]

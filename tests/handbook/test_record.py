@@ -775,3 +775,21 @@ BOUND_TWICE = '''
 
 def test_a_port_that_a_program_names_again_is_not_picked_twice(program: Write) -> None:
     assert not record.picked_twice(record.run_once(program(BOUND_TWICE)))
+
+
+FLAGS = '''
+    """A call with flags."""
+
+    import socket
+
+    one, other = socket.socketpair()
+    with one, other:
+        one.sendall(b"ab")
+        print(other.recv(2, socket.MSG_PEEK | socket.MSG_WAITALL))
+'''
+
+
+def test_flags_are_recorded_as_numbers(program: Write) -> None:
+    made = record.run(program(FLAGS))
+    peek = next(event for event in made.events if event["call"] == "recv")
+    assert peek["arguments"] == [2, int(socket.MSG_PEEK | socket.MSG_WAITALL)]

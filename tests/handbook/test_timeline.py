@@ -387,9 +387,11 @@ def test_a_unix_socket_is_told_by_the_name_of_its_file() -> None:
     made = recording(
         event("bind", 1, at=1, arguments=["run/echo.sock"]),
         event("connect", 2, at=2, arguments=["run/echo.sock"]),
+        event("connect", 3, at=3, arguments=["\0name"]),
     )
     picture, svg = drawn(made)
     assert texts(svg).count("echo.sock") == 2
+    assert "@name" in texts(svg), "a name that is no path"
     assert "connect() to echo.sock" in picture.words[1][1]
 
 

@@ -19,7 +19,8 @@ from bs4 import BeautifulSoup
 
 from handbook import snippet
 
-BARE = [getattr(sys, "_base_executable", sys.executable), "-I", "-W", "error"]
+# As -I, but that a program finds the companion that lies beside it.
+BARE = [getattr(sys, "_base_executable", sys.executable), "-E", "-s", "-W", "error"]
 PROGRAMS = [f"{path.parent.name}/{path.stem}" for path in snippet.find()]
 
 

@@ -364,8 +364,10 @@ def _plain(value: object) -> object:
         return told if len(data) <= PREVIEW else told | {"crc": zlib.crc32(data)}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | float | str):
         return value
+    if isinstance(value, int):
+        return int(value)  # a flag such as MSG_PEEK would be written as its name
     return type(value).__name__
 
 

@@ -1,0 +1,497 @@
+"""The framed server and client do what their docstrings say, whoever the peer is.
+
+Each test runs the programs themselves, as processes, with every warning on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SNIPPETS = Path(__file__).resolve().parents[2] / "snippets" / "streams"
+PYTHON = [sys.executable, "-X", "dev", "-W", "error"]
+SERVER = [*PYTHON, str(SNIPPETS / "framed_server.py")]
+CLIENT = [*PYTHON, str(SNIPPETS / "framed_client.py")]
+NO_LINGER = struct.pack("ii", 1, 0)  # close() sends RST (socket(7))
+BAD_PORTS = ["-1", "65536", "70000", "abc", "", " 80", "8_0", "٨٠"]
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+posix = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+
+
+class Server:
+    """A running framed_server.py."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._new: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, name="output")
+        self._reader.start()
+        self.port = int(self.wait_for(r"^listening on \S+ port (\d+)$")[1])
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._new.put(line.rstrip("\n"))
+
+    def wait_for(self, pattern: str, seconds: float = 20) -> re.Match[str]:
+        """Return the next line of output that matches."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                line = self._new.get(timeout=max(0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no {pattern!r} in {self.lines}") from None
+            self.lines.append(line)
+            if match := re.search(pattern, line):
+                return match
+
+    def connect(self) -> socket.socket:
+        """Open a connection whose calls wait 10 seconds at most."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+    def end(self, number: int) -> tuple[int, str]:
+        """Send a signal; return the exit status and what stands on stderr."""
+        self.process.send_signal(number)
+        status = self.process.wait(20)
+        self._reader.join(10)
+        while not self._new.empty():
+            self.lines.append(self._new.get())
+        assert self.process.stderr is not None
+        return status, self.process.stderr.read()
+
+    def memory(self, field: str) -> int:
+        """Return a number of kB from /proc/PID/status."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        match = re.search(rf"^{field}:\s+(\d+)", text, re.MULTILINE)
+        assert match
+        return int(match[1])
+
+
+@contextlib.contextmanager
+def running(*arguments: str) -> Iterator[Server]:
+    """Run the server for the length of a with block; it must end cleanly."""
+    with subprocess.Popen(
+        [*SERVER, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            server = Server(process)
+            yield server
+            if process.poll() is None:
+                assert server.end(signal.SIGTERM) == (0, "")
+        finally:
+            process.kill()
+
+
+def run(command: Sequence[str], stdin: bytes = b"") -> tuple[int, str, str]:
+    """Run a program to its end; return status, standard output and error."""
+    done = subprocess.run(
+        command, input=stdin, capture_output=True, timeout=40, check=False
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def framed(message: bytes) -> bytes:
+    """Return a message as the protocol has it, made here once more."""
+    return struct.pack(">I", len(message)) + message
+
+
+def receive(sock: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        piece = sock.recv(size - len(data))
+        assert piece, f"ended after {len(data)} of {size} bytes"
+        data += piece
+    return bytes(data)
+
+
+def next_answer(sock: socket.socket) -> bytes:
+    return receive(sock, struct.unpack(">I", receive(sock, 4))[0])
+
+
+def assert_serves(server: Server) -> None:
+    """Fail unless the server still answers a new client."""
+    with server.connect() as client:
+        client.sendall(framed(b"still there?"))
+        assert next_answer(client) == b"+STILL THERE?"
+
+
+def assert_one_line(text: str) -> None:
+    assert text.endswith("\n")
+    assert text.count("\n") == 1
+    assert "Traceback" not in text
+
+
+# Messages, however they are cut
+
+
+def test_messages_are_answered() -> None:
+    with running() as server:
+        command = [*CLIENT, "--port", str(server.port), "hello", "two words", "", "é"]
+        assert run(command) == (0, "HELLO\nTWO WORDS\n\né\n", "")
+        assert server.wait_for("^left: .* 4 answered, it closed$")
+
+
+def test_lines_of_input_are_answered() -> None:
+    with running() as server:
+        answer = run([*CLIENT, "--port", str(server.port)], b"one\ntwo\r\n\nno end")
+        assert answer == (0, "ONE\nTWO\n\nNO END\n", "")
+
+
+def test_a_message_may_come_byte_by_byte() -> None:
+    with running() as server, server.connect() as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in framed(b"drip") + framed(b"") + framed(b"drop"):
+            client.sendall(bytes([byte]))
+        answers = [next_answer(client) for _ in range(3)]
+        assert answers == [b"+DRIP", b"+", b"+DROP"]
+
+
+def test_many_messages_may_come_at_once() -> None:
+    with running() as server, server.connect() as client:
+        messages = [b"message %d" % number for number in range(1000)]
+        client.sendall(b"".join(map(framed, messages)))
+        for message in messages:
+            assert next_answer(client) == b"+" + message.upper()
+
+
+def test_a_client_may_end_its_half_and_still_read() -> None:
+    with running() as server, server.connect() as client:
+        client.sendall(framed(b"last words"))
+        client.shutdown(socket.SHUT_WR)
+        assert next_answer(client) == b"+LAST WORDS"
+        assert client.recv(1) == b""
+
+
+def test_the_longest_message_passes_and_one_byte_more_does_not() -> None:
+    with running() as server:
+        with server.connect() as client:
+            longest = b"x" * 1_048_576
+            client.sendall(framed(longest))
+            assert next_answer(client) == b"+" + longest.upper()
+            client.sendall(struct.pack(">I", 1_048_577))
+            assert next_answer(client).startswith(b"-1048577 bytes, at most 1048576")
+            assert client.recv(1) == b""
+        server.wait_for("^left: .* 1 answered, refused: 1048577 bytes")
+
+
+# Hostile and broken peers
+
+
+@linux
+def test_a_length_bomb_is_refused_at_once() -> None:
+    with running() as server:
+        assert_serves(server)
+        before = server.memory("VmHWM")
+        with server.connect() as client:
+            client.sendall(b"\xff\xff\xff\xff")
+            assert next_answer(client).startswith(b"-4294967295 bytes")
+        server.wait_for("^left: .* 0 answered, refused: 4294967295 bytes, at most")
+        assert server.memory("VmHWM") - before < 4_000  # kB
+        assert_serves(server)
+
+
+def test_a_refused_client_can_read_why_while_it_sends() -> None:
+    with running("--max-size", "100") as server:
+        with server.connect() as client:
+            # The server refuses after 4 bytes, with megabytes on their way.
+            client.sendall(framed(b"x" * 5_000_000))
+            client.shutdown(socket.SHUT_WR)
+            assert next_answer(client) == b"-5000000 bytes, at most 100 are allowed"
+            assert client.recv(1) == b""
+        assert_serves(server)
+
+
+def test_who_sends_on_after_a_refusal_is_cut_off() -> None:
+    with running("--max-size", "100") as server, server.connect() as client:
+        client.sendall(b"\xff\xff\xff\xff")
+        begin = time.monotonic()
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            while time.monotonic() - begin < 9:
+                client.sendall(bytes(100_000))
+        assert time.monotonic() - begin < 8
+        server.wait_for("^left: .* 0 answered, refused")
+
+
+def test_a_browser_is_refused() -> None:
+    with running() as server, server.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert next_answer(client).startswith(b"-1195725856 bytes")
+
+
+@pytest.mark.parametrize("sent", [b"\x00", b"\x00\x00\x00\x05", b"\x00\x00\x00\x05hel"])
+def test_half_a_message_is_told(sent: bytes) -> None:
+    with running() as server:
+        with server.connect() as client:
+            client.sendall(framed(b"whole") + sent)
+            client.shutdown(socket.SHUT_WR)
+            assert next_answer(client) == b"+WHOLE"
+            assert client.recv(1) == b""
+        line = f"^left: .* 1 answered, ended {len(sent)} bytes into a message$"
+        server.wait_for(line)
+        assert_serves(server)
+
+
+def test_a_silent_client_is_cut_off_and_the_others_are_not() -> None:
+    with running("--timeout", "0.5") as server, server.connect() as silent:
+        server.wait_for("^joined")
+        assert silent.recv(1) == b""
+        server.wait_for("^left: .* 0 answered, too slow: waited 0.5 seconds$")
+        assert_serves(server)
+
+
+def test_who_drips_has_no_more_time_than_others() -> None:
+    with running("--timeout", "0.5") as server, server.connect() as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        begin = time.monotonic()
+        client.sendall(struct.pack(">I", 1000))
+        cut = threading.Event()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - begin < 8:
+                client.sendall(b"x")
+                cut.wait(0.05)  # a byte every so often, well below the time-out
+        assert time.monotonic() - begin < 7
+        server.wait_for("^left: .* 0 answered, too slow: waited 0.5 seconds$")
+
+
+def test_who_takes_no_answers_is_cut_off() -> None:
+    with running("--timeout", "0.5") as server:
+        with server.connect() as deaf:
+            deaf.settimeout(0)
+            question = framed(b"x" * 1_000_000)
+            sent = 0
+            begin = time.monotonic()
+            with contextlib.suppress(ConnectionError):
+                while time.monotonic() - begin < 8:
+                    with contextlib.suppress(BlockingIOError):
+                        at = sent % len(question)
+                        sent += deaf.send(question[at : at + 65_536])
+            assert time.monotonic() - begin < 7
+            server.wait_for("^left: .*too slow: waited 0.5 seconds$")
+        assert_serves(server)
+
+
+def test_a_reset_hurts_nobody_else() -> None:
+    with running() as server:
+        with server.connect() as rude:
+            server.wait_for("^joined")
+            rude.sendall(b"\x00\x00")
+            rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        server.wait_for("^left: .*reset")
+        assert_serves(server)
+
+
+# Many clients, and the end
+
+
+def test_many_clients_at_once() -> None:
+    with running() as server, ExitStack() as opened:
+        clients = [opened.enter_context(server.connect()) for _ in range(50)]
+        for number, client in enumerate(clients):
+            client.sendall(framed(b"i am %03d" % number)[:-1])
+        for number, client in reversed(list(enumerate(clients))):
+            client.sendall(b"%d" % (number % 10))
+            assert next_answer(client) == b"+I AM %03d" % number
+
+
+def test_the_number_of_clients_is_bounded() -> None:
+    with running("--max-clients", "2") as server, ExitStack() as opened:
+        first, _second = (opened.enter_context(server.connect()) for _ in range(2))
+        server.wait_for("^joined")
+        server.wait_for("^joined")
+        third = opened.enter_context(server.connect())  # the kernel connects it
+        third.sendall(framed(b"my turn?"))
+        third.settimeout(0.7)  # waits: nothing may come while the two are there
+        with pytest.raises(TimeoutError):
+            third.recv(1)
+        first.close()
+        third.settimeout(10)
+        assert next_answer(third) == b"+MY TURN?"
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order(number: signal.Signals) -> None:
+    with running() as server, server.connect() as idle, server.connect() as half:
+        server.wait_for("^joined")
+        server.wait_for("^joined")
+        idle.sendall(framed(b"hello"))
+        assert next_answer(idle) == b"+HELLO"
+        half.sendall(b"\x00\x00")
+        begin = time.monotonic()
+        assert server.end(number) == (0, "")
+        assert time.monotonic() - begin < 5
+        assert server.lines.count(f"stopped by {number.name}") == 1
+        left = [line for line in server.lines if line.startswith("left")]
+        assert len(left) == 2
+        assert all(line.endswith(f"stopped by {number.name}") for line in left)
+        assert idle.recv(1) == b""
+
+
+# One line for each mistake
+
+
+def test_a_taken_port_is_said_in_one_line() -> None:
+    with running() as server:
+        status, out, err = run([*SERVER, "--port", str(server.port)])
+        assert (status, out) == (1, "")
+        assert_one_line(err)
+        assert "in use" in err
+        assert_serves(server)
+
+
+@pytest.mark.parametrize("program", [SERVER, CLIENT], ids=["server", "client"])
+def test_a_bad_port_is_a_wrong_usage(program: list[str]) -> None:
+    for port in BAD_PORTS[:: 2 if program is SERVER else 3]:
+        status, out, err = run([*program, "--port", port])
+        assert (status, out) == (2, "")
+        assert_one_line(err)
+        assert "not a port" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        CLIENT,
+        [*CLIENT, "--port", "80", "--timeout", "nan"],
+        [*SERVER, "--timeout", "-1"],
+        [*SERVER, "--max-size", "0"],
+        [*SERVER, "--max-clients", "many"],
+    ],
+)
+def test_wrong_usage_is_said_in_one_line(arguments: list[str]) -> None:
+    status, out, err = run(arguments)
+    assert (status, out) == (2, "")
+    assert_one_line(err)
+
+
+def test_a_refused_connection_is_said_in_one_line() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # bound and not listening: nobody is there
+        port = silent.getsockname()[1]
+        status, out, err = run([*CLIENT, "--port", str(port), "hello"])
+    assert (status, out) == (1, "")
+    assert_one_line(err)
+    assert f"127.0.0.1 port {port}: Connection refused" in err
+
+
+def test_the_client_says_why_it_was_refused() -> None:
+    with running("--max-size", "5") as server:
+        command = [*CLIENT, "--port", str(server.port), "short", "too long", "never"]
+        status, out, err = run(command)
+    assert (status, out) == (1, "SHORT\n")
+    assert_one_line(err)
+    assert "refused: 8 bytes, at most 5 are allowed" in err
+
+
+def test_a_long_message_passes() -> None:
+    with running() as server:
+        text = "x" * 100_000
+        command = [*CLIENT, "--port", str(server.port)]
+        status, out, err = run([*command, "--", text])
+        assert (status, out, err) == (0, text.upper() + "\n", "")
+
+
+def test_a_server_that_never_answers_is_said_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = str(mute.getsockname()[1])
+        status, out, err = run([*CLIENT, "--port", port, "--timeout", "0.3", "hello"])
+    assert (status, out) == (1, "")
+    assert_one_line(err)
+    assert "timed out" in err
+
+
+@pytest.mark.parametrize(
+    ("answer", "reset", "told"),
+    [
+        (b"", False, "closed without an answer"),
+        (b"\x00\x00", False, "ended 2 bytes into a message"),
+        (framed(b"+HELLO")[:-1], False, "ended 9 bytes into a message"),
+        (b"\xff\xff\xff\xff", False, "4294967295 bytes, at most"),
+        (framed(b"HELLO"), False, "without its mark"),
+        (framed(b""), False, "without its mark"),
+        (framed(b"-no \xff\x1b[31m"), False, "refused: no "),
+        (framed(b"+HELLO") + framed(b"+"), False, "more than answers"),
+        (framed(b"+HELLO") + b"mo", False, "ended 2 bytes into a message"),
+        (b"", True, "reset"),
+    ],
+)
+def test_a_bad_server_is_said_in_one_line(
+    answer: bytes,
+    reset: bool,  # noqa: FBT001 - a parameter of the test
+    told: str,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as fake:
+        fake.settimeout(20)
+        port = str(fake.getsockname()[1])
+        with subprocess.Popen(
+            [*CLIENT, "--port", port, "hello"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as client:
+            connection, _ = fake.accept()
+            with connection:
+                connection.settimeout(20)
+                assert receive(connection, 9) == framed(b"hello")
+                connection.sendall(answer)
+                if reset:
+                    connection.setsockopt(
+                        socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER
+                    )
+            out, err = client.communicate(timeout=20)
+    assert client.returncode == 1
+    assert out in ("", "HELLO\n")
+    assert_one_line(err)
+    assert told in err
+    assert "\x1b" not in err
+
+
+@posix
+def test_control_c_ends_the_client_quietly() -> None:
+    # A shell's background job, as a test run may be, is started without SIGINT.
+    with_sigint = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+        "os.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    prefix = [sys.executable, "-c", with_sigint]
+    with running() as server:
+        with subprocess.Popen(
+            [*prefix, *CLIENT, "--port", str(server.port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as client:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            client.stdin.write("hello\n")
+            client.stdin.flush()
+            assert client.stdout.readline() == "HELLO\n"  # so it reads its input
+            client.send_signal(signal.SIGINT)
+            assert client.wait(20) == 130
+            assert client.stderr is not None
+            assert client.stderr.read() == ""
+        assert_serves(server)
