@@ -110,9 +110,16 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def lines_of_input() -> Iterator[bytes]:
-    """Yield the lines of standard input as bytes, without their line ends."""
-    while line := sys.stdin.buffer.readline(LONGEST):
-        yield line.removesuffix(b"\n").removesuffix(b"\r")
+    """Yield the lines of standard input as bytes, without their line ends.
+
+    Raises:
+        FramingError: a line is longer than a message may be.
+    """
+    while line := sys.stdin.buffer.readline(LONGEST + 3):  # and its line end
+        message = line.removesuffix(b"\n").removesuffix(b"\r")
+        if len(message) > LONGEST:
+            raise FramingError(f"a line of more than {LONGEST} bytes")
+        yield message
 
 
 def main() -> None:

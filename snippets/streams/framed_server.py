@@ -1,8 +1,9 @@
 """A server to copy that speaks in messages: it answers each in capital letters.
 
 A message is its length, 4 bytes with the big end first, and then itself. An answer
-begins with + or, before the server hangs up, with - and the reason. A client has
---timeout seconds for a message. Whoever comes when --max-clients are there waits in
+begins with + or, if the message is too long, with - and the reason; then the server
+hangs up. A client has --timeout seconds for a message, and is cut off without a word
+if it takes longer. Whoever comes when --max-clients are there waits in
 the kernel's queue. Ctrl-C or SIGTERM ends the server with exit status 0.
 
 Needs: framing.py
@@ -36,7 +37,11 @@ LINGER = 2.0  # seconds that a refused client has to read why
 
 
 def answer(message: bytes) -> bytes:
-    """Return the answer to a message; your own work goes here."""
+    """Return the answer to a message; your own work goes here.
+
+    It may be as long as the longest message. An exception ends this client's
+    connection, and a line on stderr tells which it was.
+    """
     return message.upper()
 
 
@@ -132,22 +137,38 @@ class FramedServer:
         say(f"joined: {who}")
         try:
             for message in self._messages(connection):
+                reply = self._reply(message)
+                if reply is None:
+                    end = "answer() failed"
+                    break
                 connection.settimeout(self._timeout)
-                connection.sendall(self._answers.encode(b"+" + answer(message)))
+                connection.sendall(reply)
                 answered += 1
         except TooLongError as error:
             end = f"refused: {error}"
             self._refuse(connection, str(error))
         except CutShortError as error:
             end = str(error)
-        except TimeoutError:
-            end = f"too slow: waited {self._timeout:g} seconds"
+        except TimeoutError as error:  # of the kernel, if it has a number
+            waited = f"too slow: waited {self._timeout:g} seconds"
+            end = waited if error.errno is None else str(error.strerror)
         except OSError as error:
             end = error.strerror or str(error)
         finally:
             say(f"left: {who}, {answered} answered, {self._stop or end}")
             self._forget(connection)
             self._slots.release()
+
+    def _reply(self, message: bytes) -> bytes | None:
+        """Return what to send for a message; None if your own work failed.
+
+        Its mistakes are not the client's, so they are told here and not there.
+        """
+        try:
+            return self._answers.encode(b"+" + answer(message))
+        except Exception as error:  # noqa: BLE001 - whatever answer() may raise
+            print(f"answer(): {type(error).__name__}: {error}", file=sys.stderr)
+            return None
 
     def _messages(self, connection: socket.socket) -> Iterator[bytes]:
         """Yield each message; a client that drips has no more time than others.

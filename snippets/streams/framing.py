@@ -103,7 +103,7 @@ class LengthFramer(Framer[bytes]):
         if len(self._buffer) < begin:
             return None
         size = int.from_bytes(self._buffer[self._start : begin], "big")
-        self._check(size)  # before a byte of the message itself is kept
+        self._check(size)  # before anybody waits for the rest of it
         if len(self._buffer) < begin + size:
             return None
         self._start = begin + size

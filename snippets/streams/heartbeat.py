@@ -14,12 +14,14 @@ def lines(sock: socket.socket, every: float = 15, limit: int = 2) -> Iterator[by
     """Yield the lines that come, until the peer ends its stream.
 
     After each `every` seconds of silence it asks the peer. Both sides use it, or
-    answer b"ping" in another way. It sets the time-out of the socket.
+    answer b"ping" in another way. It sets the time-out of the socket, which holds for
+    your own sends, too: send from the same thread, and close after one that timed out.
 
     Raises:
-        TimeoutError: `limit` questions in a row had no answer.
+        TimeoutError: `limit` questions in a row had no answer, or the peer takes
+            nothing.
         OSError: the connection was reset, or the kernel has given it up.
-        ValueError: the peer sends a line that has no end.
+        ValueError: a line has no end, or the stream ends within one.
     """
     sock.settimeout(every)
     asked, rest = 0, b""
@@ -35,16 +37,16 @@ def lines(sock: socket.socket, every: float = 15, limit: int = 2) -> Iterator[by
             sock.sendall(b"ping\n")
             continue
         if not data:
+            if rest:
+                raise ValueError("the stream ended within a line")
             return
         asked = 0
         *whole, rest = (rest + data).split(b"\n")
         if len(rest) > LONGEST:
             raise ValueError("a line without an end")
-        for line in whole:
-            if line == b"ping":
-                sock.sendall(b"pong\n")
-            elif line != b"pong":
-                yield line
+        if b"ping" in whole:
+            sock.sendall(b"pong\n")
+        yield from (line for line in whole if line not in {b"ping", b"pong"})
 
 
 def peer(sock: socket.socket, lock: threading.Lock) -> None:

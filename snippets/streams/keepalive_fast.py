@@ -15,8 +15,6 @@ import time
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 DROP = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
 DROP_ALL = struct.pack("HP", 1, ctypes.addressof(DROP))  # a struct sock_fprog
-ON_MACOS = sys.platform == "darwin"
-TCP_KEEPIDLE = getattr(socket, "TCP_KEEPALIVE" if ON_MACOS else "TCP_KEEPIDLE")
 
 
 def watch(sock: socket.socket, idle: int, interval: int, count: int) -> None:
@@ -25,7 +23,9 @@ def watch(sock: socket.socket, idle: int, interval: int, count: int) -> None:
     After `idle` without a segment it asks, and again after each `interval`. When
     `count` questions are unanswered, the connection ends with ETIMEDOUT.
     """
-    sock.setsockopt(socket.IPPROTO_TCP, TCP_KEEPIDLE, idle)
+    on_macos = sys.platform == "darwin"
+    keepidle = getattr(socket, "TCP_KEEPALIVE" if on_macos else "TCP_KEEPIDLE")
+    sock.setsockopt(socket.IPPROTO_TCP, keepidle, idle)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, count)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -47,7 +47,7 @@ def cut_off(sock: socket.socket) -> None:
 
 def settings(sock: socket.socket) -> str:
     """Return whether keep-alive is on, and its three numbers."""
-    tcp = TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT
+    tcp = socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT
     numbers = [str(sock.getsockopt(socket.IPPROTO_TCP, option)) for option in tcp]
     on = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     return ("on, " if on else "off, ") + " ".join(numbers)

@@ -9,6 +9,7 @@ import contextlib
 import os
 import queue
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -495,3 +496,54 @@ def test_control_c_ends_the_client_quietly() -> None:
             assert client.stderr is not None
             assert client.stderr.read() == ""
         assert_serves(server)
+
+
+@pytest.mark.parametrize(("beyond", "status"), [(0, 0), (1, 1)])
+def test_a_line_of_input_is_one_message_or_refused(beyond: int, status: int) -> None:
+    longest = 1_048_576  # LONGEST of framed_client.py
+    with running() as server:
+        text = b"x" * (longest + beyond) + b"\r\nnext\n"
+        ended, out, said = run([*CLIENT, "--port", str(server.port)], text)
+        assert ended == status
+        lines = out.split("\n")
+        if beyond:
+            assert "a line of more than 1048576 bytes" in said
+            assert lines == [""]
+        else:
+            assert [len(line) for line in lines] == [longest, 4, 0]
+
+
+@pytest.mark.parametrize(
+    ("work", "told"),
+    [
+        ("raise ValueError('a bug')", "answer(): ValueError: a bug"),
+        ("raise TimeoutError", "answer(): TimeoutError: "),
+        ("open('/nonexistent')", "answer(): FileNotFoundError: "),
+        ("return bytes(2_000_000)", "answer(): TooLongError: 2000001 bytes"),
+    ],
+)
+def test_a_mistake_of_your_own_work_is_not_the_clients(
+    work: str, told: str, tmp_path: Path
+) -> None:
+    source = (SNIPPETS / "framed_server.py").read_text(encoding="utf-8")
+    assert source.count("    return message.upper()\n") == 1
+    changed = source.replace("    return message.upper()\n", f"    {work}\n")
+    (tmp_path / "framed_server.py").write_text(changed, encoding="utf-8")
+    shutil.copy(SNIPPETS / "framing.py", tmp_path)
+    command = [*PYTHON, str(tmp_path / "framed_server.py"), "--port", "0"]
+    with ExitStack() as ended:
+        process = ended.enter_context(
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        )
+        ended.callback(process.kill)
+        server = Server(process)
+        with server.connect() as client:
+            client.sendall(framed(b"work"))
+            assert client.recv(1024) == b"", "nothing is blamed on the client"
+        server.wait_for("left: .*, 0 answered, answer.. failed")
+        status, said = server.end(signal.SIGINT)
+    assert status == 0
+    assert told in said
+    assert "Traceback" not in said

@@ -235,7 +235,8 @@ class Counting(bytearray):
         return taken
 
     def __delitem__(self, key: Any) -> None:
-        if key.stop:  # what stands behind may have to move
+        if key.stop:  # bytes would have to move what stands behind; CPython's
+            # bytearray moves its own beginning, which is cheaper
             self.work += len(self) - key.stop
         super().__delitem__(key)
 
@@ -472,7 +473,7 @@ def test_after_a_time_out_makefile_cannot_go_on(ends: Ends) -> None:
 cited(
     "http-frames-by-both",
     "HTTP/1.1 ends its header by an empty line, and its body by a length or by chunks "
-    "with lengths.",
+    "with lengths. An answer that has neither ends when the server closes.",
     "RFC 9112 section 2.1",
     "RFC 9112 section 6.3",
 )
@@ -489,8 +490,10 @@ cited(
 )
 cited(
     "a-reset-may-wipe-out-the-answer",
-    "If a server closes while bytes are unread, a reset may wipe out its last answer.",
+    "If a server closes while the client still sends, a reset may wipe out its last "
+    "answer.",
     "RFC 9112 section 9.6",
+    "RFC 9293 section 3.6.1",
 )
 cited(
     "websocket-frames-have-a-length",

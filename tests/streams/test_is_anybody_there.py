@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import http.client
@@ -203,9 +204,10 @@ def stopped_peer(listener: socket.socket) -> Iterator[socket.socket]:
     often_said="When the peer is gone, recv() returns b'' or raises an error.",
 )
 def test_recv_hears_nothing_of_a_peer_that_vanished(dial: Callable[[], Ends]) -> None:
-    """recv() says that the peer is gone only if somebody has sent a FIN or a reset.
+    """Where nothing is sent, recv() hears of a lost peer only by a FIN or a reset.
 
-    A cable that was cut, or a machine that has lost power, sends neither.
+    A cable that was cut, or a machine that has lost power, sends neither. (With
+    keep-alive the kernel itself sends something.)
     """
     client, connection = dial()
     connection.close()
@@ -306,8 +308,19 @@ def test_keep_alive_finds_a_dead_peer(dial: Callable[[], Ends]) -> None:
 def test_user_timeout_is_about_bytes_on_their_way(dial: Callable[[], Ends]) -> None:
     """TCP_USER_TIMEOUT bounds how long sent bytes stay unacknowledged.
 
-    It does nothing for a connection on which nothing is sent.
+    It also bounds how long they wait for room at a peer that takes nothing. It does
+    nothing for a connection on which nothing is sent.
     """
+    slow, _reads_nothing = dial()
+    slow.setsockopt(TCP, socket.TCP_USER_TIMEOUT, 500)
+    slow.settimeout(0)
+    with contextlib.suppress(BlockingIOError):  # until there is no room
+        while slow.send(bytes(1_000_000)):
+            pass
+    slow.settimeout(10)
+    with pytest.raises(TimeoutError) as caught:
+        slow.recv(1)
+    assert caught.value.errno == errno.ETIMEDOUT
     sender, _one = dial()
     idle, _two = dial()
     for client in (sender, idle):
@@ -325,12 +338,12 @@ def test_user_timeout_is_about_bytes_on_their_way(dial: Callable[[], Ends]) -> N
 
 
 @claim("user-timeout-overrides-keepalive", "tcp(7) TCP_USER_TIMEOUT")
-def test_user_timeout_decides_for_keep_alive_too(ends: Ends) -> None:
+def test_user_timeout_decides_for_keep_alive_too(dial: Callable[[], Ends]) -> None:
     """Set together, TCP_USER_TIMEOUT decides when keep-alive gives up.
 
     The number of questions does not count then.
     """
-    client, _ = ends
+    client, _ = dial()
     keep_alive(client, idle=1, interval=1, count=100)
     client.setsockopt(TCP, socket.TCP_USER_TIMEOUT, 1500)
     cut_off(client)
@@ -338,6 +351,17 @@ def test_user_timeout_decides_for_keep_alive_too(ends: Ends) -> None:
     with pytest.raises(TimeoutError) as caught:
         client.recv(1)
     assert caught.value.errno == errno.ETIMEDOUT
+
+    longer, _connection = dial()
+    keep_alive(longer, idle=1, interval=1, count=1)  # alone: two seconds
+    longer.setsockopt(TCP, socket.TCP_USER_TIMEOUT, 3500)
+    cut_off(longer)
+    longer.settimeout(10)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError) as caught:
+        longer.recv(1)
+    assert caught.value.errno == errno.ETIMEDOUT
+    assert time.monotonic() - began > 2.8
 
 
 @claim(
@@ -395,7 +419,10 @@ def test_the_heartbeat_answers_and_goes_on(
     client.sendall(b"one\npi")
     client.sendall(b"ng\ntwo\npong\nlast, without an end")
     client.shutdown(socket.SHUT_WR)
-    assert list(heartbeat["lines"](connection, every=2)) == [b"one", b"two"]
+    got = heartbeat["lines"](connection, every=2)
+    assert [next(got), next(got)] == [b"one", b"two"]
+    with pytest.raises(ValueError, match="ended within a line"):
+        next(got)
     assert client.recv(1024) == b"pong\n"
 
     client, connection = dial()
