@@ -315,7 +315,9 @@ class Plain:
             where = dict.fromkeys(shown.get(made.id, ["no chapter yet"]))
             text += f"- Shown in: {prose(', '.join(where))}\n\n"
             if made.test:
-                text += f"The test: `{made.where}`\n\n"
+                # We show it on a page of its own; the floor has no such pages.
+                text += f"The test: `{made.where}`\n\n" + fence("python", made.code)
+                text += "\n"
         return text
 
     def _ledger_summary(self, block: Block) -> str:

@@ -5,6 +5,7 @@ Like `directives`, which it builds on, this runs nothing.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from html import escape
@@ -103,10 +104,24 @@ def _anchor(program: str) -> str:
     return "snippet-" + program.replace("/", "-")
 
 
-def _state(
-    root: Path,
-) -> tuple[dict[str, errors.Named], dict[str, errors.Seen], dict[str, tuple[str, str]]]:
-    """Give the errnos, where each was seen, and on which page each program stands."""
+State = tuple[
+    dict[str, errors.Named], dict[str, errors.Seen], dict[str, tuple[str, str]]
+]
+
+
+def _state(root: Path) -> State:
+    """Give the errnos, where each was seen, and on which page each program stands.
+
+    Read again only when a file that it rests on has changed.
+    """
+    rests_on = [*root.glob("snippets/*/*.py"), *root.glob("snippets/*/recorded/*")]
+    rests_on += root.glob("docs/**/*.md")
+    about = tuple((path, path.stat().st_mtime_ns) for path in sorted(rests_on))
+    return _read_state(root, about)
+
+
+@functools.lru_cache(maxsize=1)
+def _read_state(root: Path, _about: tuple[tuple[Path, int], ...]) -> State:
     where: dict[str, tuple[str, str]] = {}
     for page in pages.read_all(root):
         short = page.front.get("short") or page.docname
