@@ -25,7 +25,9 @@ ROW = re.compile(
     r"^(?P<name>E[A-Z0-9]+) +(?P<number>\d+) +(?P<type>\w+) +(?P<text>.+)$"
 )
 PRINTED = re.compile(r"\[Errno (?P<number>-?\d+)\](?P<text>[^\n'\"]*)")
-WITHOUT = re.compile(r"\b(?P<type>[A-Z]\w*Error|gaierror)(?:: |\(')(?P<text>[^'\n]+)")
+WITHOUT = re.compile(
+    r"\b(?P<type>[A-Z]\w*Error|gaierror|RemoteDisconnected)(?:: |\(')(?P<text>[^'\n]+)"
+)
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,10 @@ def seen_in(recording: Recording, by_number: dict[int, str]) -> dict[str, Seen]:
     for text in recording.transcripts.values():
         for match in PRINTED.finditer(text):
             number = int(match["number"])
-            name = by_number.get(number, "gaierror" if number < 0 else "")
-            if name:
-                seen = found.setdefault(name, Seen())
+            # One that is not among the known is met all the same: it wants an entry.
+            unknown = "gaierror" if number < 0 else f"errno {number}"
+            name = by_number.get(number, unknown)
+            seen = found.setdefault(name, Seen())
             if name == "gaierror":  # its numbers are the C library's
                 seen.texts.add(f"{name}: {match[0]}")
         for match in WITHOUT.finditer(text):

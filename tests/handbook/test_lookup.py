@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -216,6 +217,15 @@ def test_a_page_of_errors_follows_the_recordings(handbook: Path) -> None:
     told = soup.select_one("dl.looked-up")
     assert told is not None
     assert "again.py in other" in told.get_text()
+
+
+def test_a_printed_number_that_is_not_known_wants_an_entry(handbook: Path) -> None:
+    made = record.load(by_id("demo/refused", handbook))
+    printed = dataclasses.replace(made, transcripts={"": "[Errno 71] Protocol error"})
+    assert set(errors.seen_in(printed, {111: "ECONNREFUSED"})) == {
+        *("ECONNREFUSED", "OverflowError"),  # of its calls
+        "errno 71",
+    }
 
 
 def test_an_error_without_an_entry_is_told(handbook: Path) -> None:
