@@ -106,9 +106,8 @@ def collect(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
             "furo_hide_toc": True,
         }
         yield name, context, "page.html"
-    for old in (Path(app.outdir) / "tests").glob("*/*.html"):
-        if old.relative_to(app.outdir).with_suffix("").as_posix() not in states:
-            old.unlink()
+    for gone in before.keys() - states.keys():
+        (Path(app.outdir) / f"{gone}.html").unlink(missing_ok=True)
     kept.write_text(json.dumps(states))
 
 

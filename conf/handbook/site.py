@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -781,15 +782,17 @@ def not_found(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 def clear_away(app: Sphinx, exception: Exception | None) -> None:
-    """Remove the pages of chapters that are gone: Sphinx leaves them there."""
+    """Remove the pages of chapters that are gone: Sphinx leaves them there.
+
+    Only what an earlier build of ours has written; the folder may hold other files.
+    """
     if exception is not None or app.builder.name != "html":
         return
-    out = Path(app.outdir)
-    known = {*app.env.found_docs, "search", NOT_FOUND}
-    for path in out.rglob("*.html"):
-        name = path.relative_to(out).with_suffix("").as_posix()
-        if name not in known and not name.startswith(("_", "tests/")):
-            path.unlink()
+    kept = Path(app.doctreedir) / "handbook-pages.json"
+    before = set(json.loads(kept.read_text())) if kept.exists() else set()
+    for name in before - app.env.found_docs:
+        (Path(app.outdir) / f"{name}.html").unlink(missing_ok=True)
+    kept.write_text(json.dumps(sorted(app.env.found_docs)))
 
 
 def write_sitemap(app: Sphinx, exception: Exception | None) -> None:

@@ -201,11 +201,12 @@ def test_a_new_short_title_reaches_every_page(folder: Path) -> None:
 def test_a_chapter_that_is_gone_leaves_no_page(folder: Path) -> None:
     build(folder)
     assert (folder / "html/one/b.html").exists()
+    (folder / "html/one/theirs.html").write_text("not of this handbook")
     (folder / "docs/one/b.md").unlink()
     change(folder, "one/index.md", "a\nb\n", "a\n")
     assert not build(folder)
     assert not (folder / "html/one/b.html").exists()
-    for name in ("one/a.html", "search.html", "404.html", "index.html"):
+    for name in ("one/a.html", "search.html", "404.html", "one/theirs.html"):
         assert (folder / "html" / name).exists()
 
 
