@@ -95,7 +95,8 @@ def run_async() -> Callable[[Coroutine[Any, Any, Any]], Any]:
 
     def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
         with ThreadPoolExecutor(1) as pool:
-            return pool.submit(asyncio.run, asyncio.wait_for(coroutine, 30)).result()
+            waiting = asyncio.wait_for(coroutine, 30)
+            return pool.submit(asyncio.run, waiting).result()  # noqa: TID251
 
     return run
 

@@ -26,7 +26,7 @@ import pytest
 from handbook.claims import claim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
     from contextlib import ExitStack
 
     Ends = tuple[socket.socket, socket.socket]
@@ -376,7 +376,9 @@ def test_only_the_second_small_write_waits(dial: Callable[[], Ends]) -> None:
     "CPython Lib/http/client.py",
     "Python docs: socket.create_connection",
 )
-def test_some_libraries_turn_nagle_off(listener: socket.socket) -> None:
+def test_some_libraries_turn_nagle_off(
+    listener: socket.socket, run_async: Callable[[Coroutine[Any, Any, Any]], Any]
+) -> None:
     """A plain socket does not set TCP_NODELAY; asyncio and http.client set it."""
 
     def nodelay(sock: Any) -> bool:
@@ -397,7 +399,7 @@ def test_some_libraries_turn_nagle_off(listener: socket.socket) -> None:
         await writer.wait_closed()
         return told
 
-    assert asyncio.run(dial())
+    assert run_async(dial())
 
 
 @contextmanager
