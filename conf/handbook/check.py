@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 
 from handbook import claims, errors, pages, record
 from handbook.problem import Problem, place
-from handbook.snippet import ROOT, Snippet, companions_of_pairs, find
+from handbook.snippet import (
+    ROOT,
+    Snippet,
+    companions,
+    companions_of_pairs,
+    find,
+)
 from handbook.snippet import read as read_snippet
 
 if TYPE_CHECKING:
@@ -96,8 +102,8 @@ def included(root: Path, page: Page) -> Iterator[tuple[Block, str]]:
     """Name the programs a page includes, as `part/name`."""
     for block in page.named("literalinclude"):
         path = (page.path.parent / block.argument).resolve()
-        if path.parent.parent == root / "snippets" and path.suffix == ".py":
-            yield block, f"{path.parent.name}/{path.stem}"
+        if path.parent.parent == root / "snippets":
+            yield block, f"{path.parent.name}/{path.name.removesuffix('.py')}"
 
 
 def shown(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
@@ -109,6 +115,25 @@ def shown(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pro
                 snippet.where,
                 "no page shows this program",
                 "include it in a chapter with {literalinclude}, or delete it",
+            )
+    needed = {
+        snippet.path.parent / need
+        for snippet in snippets
+        for need in snippet.companions
+    }
+    for path in companions(root):
+        where = place(root, path)
+        if f"{path.parent.name}/{path.name}" not in on_pages:
+            yield Problem(
+                where,
+                "no page shows this file",
+                "include it in a chapter with {literalinclude}, or delete it",
+            )
+        if path not in needed:
+            yield Problem(
+                where,
+                "no program needs this file",
+                f"write 'Needs: {path.name}' into the docstring of one, or delete it",
             )
 
 

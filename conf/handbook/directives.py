@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.directives.code import CodeBlock
+from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from handbook import check, claims, pages, proofs, record, timeline
 from handbook.problem import Problem
-from handbook.snippet import Snippet, by_id, find
+from handbook.snippet import FILES, Snippet, by_id, companions, find
 from handbook.snippet import read as read_snippet
 
 if TYPE_CHECKING:
@@ -199,7 +200,11 @@ class LiteralInclude(Directive):
                 )
         path = Path(self.env.relfn2path(self.arguments[0])[1]).resolve()
         self.depend(path)
-        if not path.is_file() or path.parent.parent != self.root / "snippets":
+        if (
+            not path.is_file()
+            or path.parent.parent != self.root / "snippets"
+            or path.suffix not in {".py", *FILES}
+        ):
             raise Problem(
                 where,
                 f"{self.arguments[0]} is no program of snippets/",
@@ -207,7 +212,7 @@ class LiteralInclude(Directive):
             )
         snippet = read_snippet(path, self.root)
         total = len(snippet.clean.splitlines())
-        first, last, extent = 1, total, "whole program"
+        first, last, extent = 1, total, ""
         if "pyobject" in self.options and "region" in self.options:
             raise Problem(
                 where, ":pyobject: and :region: exclude each other", "keep one of them"
@@ -220,6 +225,10 @@ class LiteralInclude(Directive):
             first, last = snippet.region(self.options["region"])
             extent = f"excerpt: lines {first} to {last}"
         whole = (first, last) == (1, total)
+        language = FILES.get(path.suffix, "python")
+        kind = "program" if language == "python" else "file"
+        if whole:
+            extent = f"whole {kind}"
         shown: list[str] = temporary(self.env).setdefault("handbook-shown", [])
         shown.append(snippet.id)
         fresh = shown.count(snippet.id) == 1
@@ -236,12 +245,16 @@ class LiteralInclude(Directive):
             )
         ]
         if whole:
-            parts += self._code(snippet, 1, total, copied=True, anchored=fresh)
+            parts += self._code(
+                snippet, 1, total, copied=True, anchored=fresh, language=language
+            )
         else:
-            parts += self._code(snippet, first, last, copied=False, anchored=False)
+            parts += self._code(
+                snippet, first, last, copied=False, anchored=False, language=language
+            )
             parts.append(
                 _html(
-                    '<details class="snippet-whole"><summary>The whole program '
+                    f'<details class="snippet-whole"><summary>The whole {kind} '
                     f"({total} lines), which is what the copy button gives"
                     "</summary>"
                 )
@@ -253,7 +266,7 @@ class LiteralInclude(Directive):
                 copied=True,
                 anchored=fresh,
                 # Colours double the weight of a long program that few unfold.
-                language="python" if total <= LONG else "text",
+                language=language if total <= LONG else "text",
             )
             parts.append(_html("</details>"))
         needs = ", ".join(snippet.needs)
@@ -281,7 +294,7 @@ class LiteralInclude(Directive):
         *,
         copied: bool,
         anchored: bool,
-        language: str = "python",
+        language: str,
     ) -> list[Node]:
         lines = snippet.clean.splitlines(keepends=True)[first - 1 : last]
         margin = min((len(r) - len(r.lstrip()) for r in lines if r.strip()), default=0)
@@ -297,6 +310,8 @@ class LiteralInclude(Directive):
 
 
 def _commands(snippet: Snippet) -> list[str]:
+    if snippet.path.suffix != ".py":
+        return []
     folder = Path(snippet.where).parent.as_posix()
     if snippet.roles:
         words = snippet.roles[0].argv
@@ -824,8 +839,10 @@ def write_programs(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     root = Path(app.srcdir).parent
+    if Path(app.outdir).resolve() == root.resolve():
+        raise ExtensionError("the site would be written over the repository")
     wanted = set()
-    for path in find(root):
+    for path in [*find(root), *companions(root)]:
         try:
             snippet = read_snippet(path, root)
         except Problem as problem:
@@ -837,8 +854,8 @@ def write_programs(app: Sphinx, error: Exception | None) -> None:
         if not target.exists() or target.read_bytes() != data:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-    for old in (Path(app.outdir) / "snippets").glob("*/*.py"):
-        if old not in wanted:
+    for old in (Path(app.outdir) / "snippets").glob("*/*.*"):
+        if old not in wanted and old.suffix in {".py", *FILES}:
             old.unlink()
 
 

@@ -3,7 +3,8 @@
 A snippet is a program under `snippets/<part>/`. Its docstring begins with one
 line on what it shows and may hold fields, one a line:
 
-    Needs: Linux, root            what the program cannot do without
+    Needs: Linux, root            what the program cannot do without: a system, root,
+                                  a command, a file beside it, pip install a-package
     Varies: inode {int}           a piece of its output that differs from run to run
     Pair: server = a.py --port 0  a role of a pair that is recorded together
     Port: listening on port {port}  where the first role prints its port
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib.metadata
 import os
 import re
 import shlex
@@ -29,10 +31,16 @@ from handbook.problem import Problem, place
 
 ROOT = Path(__file__).resolve().parents[2]
 
-MARKER = re.compile(r"^\s*# \[(?P<end>/?)(?P<name>[a-z0-9-]+)\]\s*$")
+# In Python, in JavaScript and in HTML.
+MARKER = re.compile(
+    r"^\s*(?:#|//|<!--) \[(?P<end>/?)(?P<name>[a-z0-9-]+)\](?: -->)?\s*$"
+)
 FIELD = re.compile(r"^(?P<key>[A-Z][a-z]+): +(?P<value>.+)$")
 FIELDS = ("Needs", "Varies", "Pair", "Port")
 SYSTEMS = ("Linux", "macOS", "Windows")
+# What is shown as it is, and may be a program's companion: its colours on a page.
+FILES = {".html": "html", ".js": "javascript", ".mjs": "javascript", ".conf": "nginx"}
+PACKAGE = "pip install "
 PLACEHOLDERS = {
     "int": r"\d+",
     "seconds": r"\d+(?:\.\d+)?",
@@ -57,6 +65,18 @@ def _protects_ports() -> bool:
 
 # What a machine's network has or has not: nobody can install it, not even for CI.
 OF_THE_NETWORK = {"IPv6": _has_ipv6, "privileged ports": _protects_ports}
+
+
+def _is_file(need: str) -> bool:
+    return " " not in need and Path(need).suffix in {".py", *FILES}
+
+
+def _installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -117,8 +137,8 @@ class Snippet:
 
     @property
     def name(self) -> str:
-        """The file's name without its ending."""
-        return self.path.stem
+        """The file's name, without its ending if it is a program."""
+        return self.path.name.removesuffix(".py")
 
     @property
     def id(self) -> str:
@@ -139,7 +159,16 @@ class Snippet:
     @property
     def companions(self) -> tuple[str, ...]:
         """Files that must lie beside the program."""
-        return tuple(need for need in self.needs if need.endswith(".py"))
+        return tuple(need for need in self.needs if _is_file(need))
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages that must be installed for the program."""
+        return tuple(
+            need.removeprefix(PACKAGE)
+            for need in self.needs
+            if need.startswith(PACKAGE)
+        )
 
     @functools.cached_property
     def clean(self) -> str:
@@ -220,10 +249,13 @@ class Snippet:
                 present = OF_THE_NETWORK[need]()
             elif need == "root":
                 present = hasattr(os, "geteuid") and os.geteuid() == 0
-            elif need.endswith(".py"):
+            elif _is_file(need):
                 present = (self.path.parent / need).exists()
+            elif need.startswith(PACKAGE):
+                present = _installed(need.removeprefix(PACKAGE))
             else:
-                present = shutil.which(need) is not None
+                path = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin"
+                present = shutil.which(need, path=path) is not None
             if not present:
                 lacking.append(need)
         return lacking
@@ -237,6 +269,10 @@ def read(path: Path, root: Path = ROOT) -> Snippet:
         raise Problem(
             place(root, path), f"not UTF-8: {error.reason}", "save it as UTF-8"
         ) from error
+    if path.suffix in FILES:
+        lines = source.splitlines()
+        _check_markers(root, path, lines)
+        return Snippet(root, path, source, _lines=_shown(lines))
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
@@ -285,9 +321,14 @@ def read(path: Path, root: Path = ROOT) -> Snippet:
         varies=tuple(varies),
         roles=tuple(roles),
         port=fields["Port"][0] if fields["Port"] else None,
-        _lines=tuple(
-            number for number, line in enumerate(lines, 1) if not MARKER.match(line)
-        ),
+        _lines=_shown(lines),
+    )
+
+
+def _shown(lines: list[str]) -> tuple[int, ...]:
+    """Number the lines that are no markers."""
+    return tuple(
+        number for number, line in enumerate(lines, 1) if not MARKER.match(line)
     )
 
 
@@ -366,6 +407,13 @@ def _check_markers(root: Path, path: Path, lines: list[str]) -> None:
 def find(root: Path = ROOT) -> list[Path]:
     """Every program under `snippets/`, in order."""
     return sorted((root / "snippets").glob("*/*.py"))
+
+
+def companions(root: Path = ROOT) -> list[Path]:
+    """Every file under `snippets/` that is no program and lies beside one, in order."""
+    return sorted(
+        path for path in (root / "snippets").glob("*/*") if path.suffix in FILES
+    )
 
 
 def by_id(identifier: str, root: Path = ROOT) -> Snippet:

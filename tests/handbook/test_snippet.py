@@ -133,6 +133,25 @@ def test_what_is_missing_here_is_said(program: Write) -> None:
     )
 
 
+def test_a_package_and_a_page_beside_it_are_needs(
+    program: Callable[..., snippet.Snippet],
+) -> None:
+    read = program(
+        '"""Good.\n\nNeeds: pip install no-such-package, pip install pytest\n'
+        'Needs: page.html\n"""\n'
+    )
+    assert read.packages == ("no-such-package", "pytest")
+    assert read.companions == ("page.html",)
+    assert read.missing() == ["pip install no-such-package", "page.html"]
+    page = read.path.with_name("page.html")
+    page.write_text("<p>\n  <!-- [here] -->\n  <b>\n  <!-- [/here] -->\n</p>\n")
+    assert read.missing() == ["pip install no-such-package"]
+    shown = snippet.read(page, read.root)
+    assert shown.clean == "<p>\n  <b>\n</p>\n"
+    assert shown.region("here") == (2, 2)
+    assert shown.id == f"{read.part}/page.html"
+
+
 def test_a_network_has_ipv6_and_privileged_ports_or_not(
     program: Callable[..., snippet.Snippet], monkeypatch: pytest.MonkeyPatch
 ) -> None:

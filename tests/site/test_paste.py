@@ -2,7 +2,8 @@
 
 The text is taken from the built pages, where the button takes it (that it takes
 it whole is tested in a real Chromium), and run by the bare interpreter: no
-environment variable, no installed package, nothing else in the directory.
+environment variable, no installed package but those it says it needs, nothing
+else in the directory.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from bs4 import BeautifulSoup
 
 from handbook import snippet
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # As -I, but that a program finds the companion that lies beside it.
 BARE = [getattr(sys, "_base_executable", sys.executable), "-E", "-s", "-W", "error"]
@@ -39,8 +43,12 @@ def copied(built_site: Path) -> dict[str, set[str]]:
 
 
 def bare(folder: Path, *words: str) -> subprocess.Popen[str]:
+    file = folder / words[0]
+    interpreter = BARE[0]
+    if snippet.read(file, folder.parent).packages:
+        interpreter = sys.executable
     return subprocess.Popen(
-        [*BARE, *words],
+        [interpreter, *BARE[1:], *words],
         cwd=folder,
         env={"PATH": "/usr/bin:/bin"},
         stdin=subprocess.DEVNULL,
@@ -57,7 +65,7 @@ def paste(folder: Path, name: str, built_site: Path) -> snippet.Snippet:
     wanted = [program.path.name, *program.companions]
     wanted += [role.argv[0] for role in program.roles]
     for file in dict.fromkeys(wanted):
-        (text,) = given[f"{program.part}/{Path(file).stem}"]
+        (text,) = given[f"{program.part}/{file.removesuffix('.py')}"]
         (folder / file).write_text(text)
     return program
 
