@@ -7,7 +7,6 @@ import hashlib
 
 from handbook.claims import claim
 
-
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
