@@ -1,0 +1,699 @@
+"""The feed server and client do what their docstrings say, whoever the peer is.
+
+Most tests run the programs themselves, as processes, with every warning on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import json
+import os
+import queue
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from websockets.asyncio.client import connect as dial
+from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from websockets.sync.client import ClientConnection
+
+    Run = Callable[[Any], Any]
+
+SNIPPETS = Path(__file__).resolve().parents[2] / "snippets" / "websockets"
+PYTHON = [sys.executable, "-X", "dev", "-W", "error"]
+SERVER = [*PYTHON, str(SNIPPETS / "feed_server.py")]
+CLIENT = [*PYTHON, str(SNIPPETS / "feed_client.py")]
+# A shell's background job, as a test run may be, is started without SIGINT.
+WITH_SIGINT = [
+    sys.executable,
+    "-c",
+    "import os, signal, sys\n"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+    "os.execv(sys.argv[1], sys.argv[1:])\n",
+]
+HELLO = json.dumps({"me": "test", "feed": None, "after": 0})
+BAD_PORTS = ["-1", "65536", "70000", "abc", "", " 80", "8_0", "+80", "٨٠", "1e3"]
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+posix = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+
+
+class Program:
+    """A running program whose lines of output can be waited for."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._new: queue.Queue[str] = queue.Queue()
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream,), name="output")
+            for stream in (process.stdout, process.stderr)
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, stream: Any) -> None:
+        for line in stream:
+            self._new.put(line.rstrip("\n"))
+
+    def wait_for(self, pattern: str, seconds: float = 20) -> re.Match[str]:
+        """Return the next line of output or error that matches."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                line = self._new.get(timeout=max(0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no {pattern!r} in {self.lines}") from None
+            self.lines.append(line)
+            if match := re.search(pattern, line):
+                return match
+
+    def end(self, number: int) -> tuple[int, list[str]]:
+        """Send a signal; return the exit status and all lines."""
+        self.process.send_signal(number)
+        status = self.process.wait(30)
+        for reader in self._readers:
+            reader.join(10)
+        while not self._new.empty():
+            self.lines.append(self._new.get())
+        return status, self.lines
+
+    def memory(self, field: str = "VmRSS") -> int:
+        """Return a number of kB from /proc/PID/status."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        match = re.search(rf"^{field}:\s+(\d+)", text, re.MULTILINE)
+        assert match
+        return int(match[1])
+
+
+@contextlib.contextmanager
+def program(
+    command: Sequence[str], prefix: Sequence[str] = WITH_SIGINT, **options: Any
+) -> Iterator[Program]:
+    with subprocess.Popen(
+        [*prefix, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **{"stdin": subprocess.DEVNULL, **options},
+    ) as process:
+        try:
+            yield Program(process)
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def feed(*arguments: str) -> Iterator[tuple[Program, int]]:
+    """Run the server for the length of a with block; it must end cleanly."""
+    with program([*SERVER, *arguments]) as server:
+        port = int(server.wait_for(r"^listening on \S+ port (\d+)$")[1])
+        yield server, port
+        if server.process.poll() is None:
+            status, lines = server.end(signal.SIGTERM)
+            assert status == 0
+            assert not [line for line in lines if "rror" in line or "warn" in line]
+
+
+def run(
+    command: Sequence[str] | Sequence[bytes], stdin: bytes = b""
+) -> tuple[int, str, str]:
+    """Run a program to its end; return status, standard output and error."""
+    done = subprocess.run(
+        command, input=stdin, capture_output=True, timeout=40, check=False
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@contextlib.contextmanager
+def join(port: int, hello: str = HELLO, **settings: Any) -> Iterator[ClientConnection]:
+    """Connect and introduce ourselves; what comes back is not read."""
+    settings = {"close_timeout": 5, "max_size": None, **settings}
+    with connect(f"ws://127.0.0.1:{port}/", **settings) as client:
+        client.send(hello)
+        yield client
+
+
+def join_slow(port: int) -> contextlib.AbstractContextManager[ClientConnection]:
+    """Join, and read no further than the first message."""
+    return join(port, compression=None, max_queue=1, close_timeout=0.1)
+
+
+def assert_one_line(text: str) -> None:
+    assert text.endswith("\n")
+    assert text.count("\n") == 1
+    assert "Traceback" not in text
+
+
+def assert_serves(port: int) -> None:
+    """Fail unless a new client gets what it says."""
+    assert run([*CLIENT, "--port", str(port), "still there?"]) == (
+        0,
+        "still there?\n",
+        "",
+    )
+
+
+def test_messages_come_back() -> None:
+    with feed() as (server, port):
+        words = ["hello", "two words", "", "한글"]
+        assert run([*CLIENT, "--port", str(port), *words]) == (
+            0,
+            "hello\ntwo words\n\n한글\n",
+            "",
+        )
+        assert server.wait_for("^left: .* 1000$")
+
+
+def test_lines_of_input_come_back() -> None:
+    with feed() as (_, port):
+        lines = b"one\ntwo\r\n\nno end \x1b[31m\xff"
+        assert run([*CLIENT, "--port", str(port)], lines) == (
+            0,
+            "one\ntwo\n\nno end \\x1b[31m\ufffd\n",
+            "",
+        )
+
+
+def test_all_hear_what_one_says() -> None:
+    with (
+        feed() as (server, port),
+        program([*CLIENT, "--port", str(port), "--listen", "I listen"]) as listener,
+    ):
+        listener.wait_for("^I listen$")
+        assert run([*CLIENT, "--port", str(port), "news"])[0] == 0
+        listener.wait_for("^news$")
+        assert listener.end(signal.SIGINT) == (130, ["I listen", "news"])
+        server.wait_for("^left: .* 1000$")
+
+
+def test_a_message_said_twice_is_published_once() -> None:
+    with feed() as (_, port), join(port) as client:
+        assert json.loads(client.recv(5))["said"] == 0
+        for n in (1, 2, 2, 1, 3):
+            client.send(json.dumps({"n": n, "text": f"number {n}"}))
+        got = [json.loads(client.recv(5)) for _ in range(3)]
+        assert [message["text"] for message in got] == [
+            "number 1",
+            "number 2",
+            "number 3",
+        ]
+        assert [message["id"] for message in got] == [1, 2, 3]
+    with feed() as (_, port), join(port) as client:
+        client.send(json.dumps({"n": 1, "text": "before"}))
+        name = json.loads(client.recv(5))["feed"]
+        client.recv(5)
+        back = json.dumps({"me": "test", "feed": name, "after": 0})
+        with join(port, back) as again:
+            assert json.loads(again.recv(5))["said"] == 1
+            assert json.loads(again.recv(5))["text"] == "before"
+
+
+@pytest.mark.parametrize(
+    ("feed_name", "after", "expected"),
+    [
+        (None, 0, []),
+        ("", 1, [{"id": 2}, {"id": 3}]),
+        ("", 3, []),
+        ("", 4, [{"lost": None}, {"id": 2}, {"id": 3}]),
+        ("", 0, [{"lost": 1}, {"id": 2}, {"id": 3}]),
+        ("of another run", 3, [{"lost": None}, {"id": 2}, {"id": 3}]),
+    ],
+    ids=["new", "in time", "nothing missed", "ahead", "too late", "restarted"],
+)
+def test_who_comes_back_gets_what_was_missed(
+    feed_name: str | None, after: int, expected: list[dict[str, Any]]
+) -> None:
+    with feed("--keep", "2") as (_, port), join(port) as speaker:
+        name = json.loads(speaker.recv(5))["feed"]
+        for n in (1, 2, 3):
+            speaker.send(json.dumps({"n": n, "text": "x"}))
+            speaker.recv(5)
+        asked = name if feed_name == "" else feed_name
+        hello = json.dumps({"me": "back", "feed": asked, "after": after})
+        with join(port, hello) as client:
+            assert json.loads(client.recv(5))["at"] == 3
+            speaker.send(json.dumps({"n": 4, "text": "last"}))
+            for part in [*expected, {"id": 4}]:
+                message = json.loads(client.recv(5))
+                assert part.items() <= message.items(), message
+
+
+@pytest.mark.parametrize(
+    "hello",
+    [
+        "hello",
+        "[]",
+        "{}",
+        b"\xff",
+        "[" * 60_000,
+        "1" * 5_000,
+        json.dumps({"me": "", "feed": None, "after": 0}),
+        json.dumps({"me": 7, "feed": None, "after": 0}),
+        json.dumps({"me": "x" * 65, "feed": None, "after": 0}),
+        json.dumps({"me": "x", "feed": [], "after": True}),
+        json.dumps({"me": "x", "feed": {"a": 1}, "after": 0}),
+        json.dumps({"me": "x", "feed": None, "after": -1}),
+        json.dumps({"me": "x", "feed": None, "after": 2**53}),
+        json.dumps({"me": "x", "feed": None, "after": 1.0}),
+    ],
+)
+def test_a_wrong_introduction_is_refused_with_1008(hello: str | bytes) -> None:
+    with feed() as (server, port):
+        with connect(f"ws://127.0.0.1:{port}/") as client:
+            client.send(hello)
+            with pytest.raises(ConnectionClosed, match="received 1008"):
+                client.recv(5)
+        server.wait_for("^left: .* 1008 not ")
+        assert_serves(port)
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["?", "{}", '{"n": "1", "text": "x"}', '{"n": 1, "text": 1}', '{"n": true}'],
+)
+def test_a_wrong_message_is_refused_with_1008(message: str) -> None:
+    with feed() as (_, port):
+        with join(port) as client:
+            client.recv(5)
+            client.send(message)
+            with pytest.raises(ConnectionClosed, match="received 1008"):
+                client.recv(5)
+        assert_serves(port)
+
+
+def test_a_huge_message_is_refused_with_1009() -> None:
+    with feed() as (server, port):
+        with join(port) as client:
+            client.recv(5)
+            client.send(json.dumps({"n": 1, "text": "x" * 70_000}))
+            with pytest.raises(ConnectionClosed, match="received 1009"):
+                client.recv(5)
+        server.wait_for("^left: .* 1009")
+        assert_serves(port)
+
+
+def test_the_largest_message_comes_back_however_it_is_written() -> None:
+    with feed() as (_, port):
+        for text in ("é" * 10_000, "\U0001f600" * 10_000, '"' * 10_000):
+            assert run([*CLIENT, "--port", str(port)], text.encode()) == (
+                0,
+                f"{text}\n",
+                "",
+            )
+
+
+def test_a_message_that_is_too_long_is_said_in_one_line() -> None:
+    with feed() as (_, port):
+        command = [*CLIENT, "--port", str(port)]
+        for status, out, err in (
+            run([*command, "x" * 10_001]),
+            run(command, b"x" * 150_000),
+        ):
+            assert (status, out) == (1, "")
+            assert_one_line(err)
+            assert "more than 10000 characters" in err
+
+
+@posix
+def test_what_is_no_text_is_said_all_the_same() -> None:
+    with feed() as (_, port):
+        command = [os.fsencode(word) for word in (*CLIENT, "--port", str(port))]
+        assert run([*command, b"\xff \xed\xa0\x80"]) == (0, "? ???\n", "")
+
+
+def test_whoever_speaks_no_http_is_told_in_one_line() -> None:
+    with feed() as (server, port):
+        for words in (b"hello\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b""):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as rude:
+                rude.sendall(words)
+                rude.shutdown(socket.SHUT_WR)
+                while rude.recv(1000):
+                    pass
+        assert_serves(port)
+        status, lines = server.end(signal.SIGTERM)
+        assert status == 0
+        assert not [line for line in lines if "Traceback" in line or "  " in line]
+        assert len(lines) < 10
+
+
+def test_a_page_of_a_browser_is_refused() -> None:
+    page = Origin("http://127.0.0.1")
+    with feed() as (_, port), pytest.raises(InvalidStatus, match="403"):
+        connect(f"ws://127.0.0.1:{port}/", origin=page).__enter__()
+
+
+def test_too_many_clients_are_refused_and_come_later() -> None:
+    with feed("--max-clients", "1") as (_, port), join(port) as first:
+        first.recv(5)
+        with pytest.raises(InvalidStatus, match="503"):
+            connect(f"ws://127.0.0.1:{port}/").close()
+        command = [*CLIENT, "--port", str(port), "my turn"]
+        with program(command) as second:
+            second.wait_for("^disconnected: .*503")
+            first.close()
+            second.wait_for("^my turn$")
+            assert second.process.wait(20) == 0
+
+
+def test_a_client_that_says_nothing_is_cut_off() -> None:
+    with feed("--timeout", "0.5") as (server, port):
+        with (
+            connect(f"ws://127.0.0.1:{port}/") as client,
+            pytest.raises(ConnectionClosed, match="no close frame"),
+        ):
+            client.recv(10)
+        server.wait_for("^left: .* too slow: waited 0.5 seconds$")
+
+
+@linux
+def test_a_slow_client_stops_nobody_costs_little_and_is_cut_off() -> None:
+    with feed("--timeout", "2", "--keep", "20") as (server, port):
+        assert_serves(port)
+        before = server.memory()
+        with join_slow(port):
+            flood(port)  # 14 MB, of which the feed keeps 1.2
+            server.wait_for("^left: .* too slow: waited 2 seconds$")
+            assert server.memory("VmHWM") - before < 12_000  # kB
+        assert_serves(port)
+
+
+def test_a_flood_is_slowed_down_and_the_others_are_served() -> None:
+    with feed() as (_, port), join(port) as flooder:
+        flooder.recv(5)
+        begin = time.monotonic()
+        for n in range(1, 61):
+            flooder.send(json.dumps({"n": n, "text": "x"}))
+        assert_serves(port)
+        while json.loads(flooder.recv(10)).get("n") != 60:
+            pass
+        assert time.monotonic() - begin > 0.8  # 20 more than the 40 that go at once
+
+
+@posix
+def test_a_restarted_server_is_found_again_and_nothing_of_ours_is_lost() -> None:
+    with contextlib.ExitStack() as stack:
+        with feed() as (server, port):
+            client = stack.enter_context(
+                program(
+                    [*CLIENT, "--port", str(port), "--longest", "1"],
+                    stdin=subprocess.PIPE,
+                )
+            )
+            assert client.process.stdin is not None
+            client.process.stdin.write("before\n")
+            client.process.stdin.flush()
+            client.wait_for("^before$")
+            server.process.kill()  # no close frame, no flush: kill -9
+            client.wait_for(r"^disconnected: 1006; next attempt in \d\.\d s$")
+            client.process.stdin.write("during\n")
+            client.process.stdin.close()
+            client.wait_for("^disconnected: .*Connect call failed")
+        with feed("--port", str(port)):
+            client.wait_for("^lost: unknown$")
+            client.wait_for("^during$")
+            assert client.process.wait(20) == 0
+
+
+@posix
+def test_control_c_loses_nothing_that_was_published() -> None:
+    # Without a limit to what they have read and not yet given to us.
+    with (
+        feed() as (server, port),
+        join(port, max_queue=None) as speaker,
+        join(port, max_queue=None) as listener,
+    ):
+        for client in (speaker, listener):
+            client.recv(5)
+        for n in range(1, 41):
+            speaker.send(json.dumps({"n": n, "text": "x" * 1000}))
+        while json.loads(speaker.recv(5))["n"] != 40:
+            pass
+        assert server.end(signal.SIGINT)[0] == 0
+        got = [json.loads(listener.recv(5))["n"] for _ in range(40)]
+        assert got == list(range(1, 41))
+        with pytest.raises(ConnectionClosed, match=r"received 1001 \(going away"):
+            listener.recv(5)
+        assert server.lines.count("stopped by SIGINT") == 1
+
+
+def flood(port: int) -> None:
+    """Let six clients say 14 MB: more than the kernel holds for one that is slow."""
+    with contextlib.ExitStack() as stack:
+        speakers = []
+        for number in range(6):
+            hello = json.dumps({"me": str(number), "feed": None, "after": 0})
+            joined = join(port, hello, max_queue=None, compression=None)
+            speakers.append(stack.enter_context(joined))
+            assert speakers[-1].recv(5)
+        for n in range(1, 41):
+            for speaker in speakers:
+                speaker.send(json.dumps({"n": n, "text": "x" * 60_000}))
+        for number, speaker in enumerate(speakers):
+            while True:
+                message = json.loads(speaker.recv(10))
+                if (message["me"], message["n"]) == (str(number), 40):
+                    break
+
+
+@posix
+@linux
+def test_control_c_does_not_wait_for_a_client_that_is_stuck() -> None:
+    with feed() as (server, port):
+        silent = socket.create_connection(("127.0.0.1", port), timeout=10)
+        with silent, join_slow(port):
+            flood(port)
+            begin = time.monotonic()
+            status, lines = server.end(signal.SIGINT)
+            assert status == 0
+            assert time.monotonic() - begin < 15
+            assert [line for line in lines if "no close frame" in line]
+
+
+@posix
+def test_control_c_ends_the_client_quietly() -> None:
+    with feed() as (server, port):
+        with program([*CLIENT, "--port", str(port)], stdin=subprocess.PIPE) as client:
+            assert client.process.stdin is not None
+            client.process.stdin.write("hello\n")
+            client.process.stdin.flush()
+            client.wait_for("^hello$")  # so it reads its input
+            assert client.end(signal.SIGINT) == (130, ["hello"])
+        server.wait_for("^left: .* 1000$")
+
+
+def test_a_hundred_clients_hear_the_same(run_async: Run) -> None:
+    async def converse(port: int) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            url = f"ws://127.0.0.1:{port}/"
+            clients = []
+            for number in range(100):
+                client = await stack.enter_async_context(dial(url, compression=None))
+                hello = {"me": str(number), "feed": None, "after": 0}
+                await client.send(json.dumps(hello))
+                assert json.loads(await client.recv())["at"] == 0
+                clients.append(client)
+            for client in clients:
+                await client.send(json.dumps({"n": 1, "text": "hello"}))
+            heard = {
+                tuple([json.loads(await client.recv())["me"] for _ in clients])
+                for client in clients
+            }
+            assert len(heard) == 1
+            assert sorted(heard.pop()) == sorted(map(str, range(100)))
+
+    with feed() as (_, port):
+        run_async(converse(port))
+
+
+def load(name: str) -> Any:
+    """Import a program as a module."""
+    spec = importlib.util.spec_from_file_location(name, SNIPPETS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Crowd:
+    """Clients that hear one feed, and what each has heard."""
+
+    def __init__(self, module: Any, url: str, size: int) -> None:
+        self.heard: list[list[str]] = [[] for _ in range(size)]
+        self.told: list[str] = []
+        self.clients = [
+            module.FeedClient(
+                url, heard=mine.append, told=self.told.append, longest=0.02
+            )
+            for mine in self.heard
+        ]
+        self.running = [asyncio.create_task(client.run()) for client in self.clients]
+
+    async def all_have_heard(self, count: int) -> None:
+        """Wait until each has heard so many lines with "says" in them."""
+        for number in range(len(self.clients)):
+            while len(self.spoken(number)) < count:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.01)  # waits: for who comes back last
+
+    def spoken(self, number: int) -> list[str]:
+        return [line for line in self.heard[number] if "says" in line]
+
+    async def leave(self) -> None:
+        for task in self.running:
+            task.cancel()
+        await asyncio.wait(self.running)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_all_hear_all_once_and_in_one_order_whatever_breaks(
+    run_async: Run, seed: int
+) -> None:
+    """The server cuts off all clients again and again, in the middle of everything."""
+    feed_server, feed_client = load("feed_server"), load("feed_client")
+    feed_client.FIRST = 0.01
+    feed_server.RATE = 10_000
+    chance = random.Random(seed)  # noqa: S311 - a test that can be repeated
+
+    async def converse() -> Crowd:
+        feeds = feed_server.FeedServer(
+            keep=1000, timeout=5, max_clients=9, told=lambda _: None
+        )
+        async with serve(feeds.handle, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            crowd = Crowd(feed_client, f"ws://127.0.0.1:{port}/", 3)
+            for client in crowd.clients:
+                await client.say("here")
+                await client.all_heard()
+
+            async def speak(number: int) -> None:
+                for count in range(50):
+                    await crowd.clients[number].say(f"{number} says {count}")
+                    if chance.random() < 0.2:
+                        await asyncio.sleep(0)  # waits: for nothing, others run
+                    if chance.random() < 0.1:
+                        for connection in server.connections:
+                            connection.transport.abort()
+
+            await asyncio.gather(*[speak(number) for number in range(3)])
+            await crowd.all_have_heard(150)
+            await crowd.leave()
+        return crowd
+
+    crowd = run_async(converse())
+    assert [line for line in crowd.told if line.startswith("disconnected: 1006")]
+    assert not [line for line in crowd.told if line.startswith("lost")]
+    assert crowd.spoken(0) == crowd.spoken(1) == crowd.spoken(2)
+    assert len(crowd.spoken(0)) == 150
+    for number in range(3):
+        mine = [line for line in crowd.spoken(0) if line.startswith(str(number))]
+        assert mine == [f"{number} says {count}" for count in range(50)]
+
+
+def test_a_mistake_of_the_server_is_told_in_one_line(run_async: Run) -> None:
+    feed_server = load("feed_server")
+    lines: list[str] = []
+
+    async def converse() -> None:
+        feeds = feed_server.FeedServer(
+            keep=1, timeout=5, max_clients=9, told=lines.append
+        )
+
+        def broken(*_: object) -> bool:
+            raise ZeroDivisionError("division by zero")
+
+        feeds.feed.add = broken
+        async with serve(feeds.handle, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            async with dial(url) as client:
+                await client.send(HELLO)
+                await client.recv()
+                await client.send(json.dumps({"n": 1, "text": "x"}))
+                with pytest.raises(ConnectionClosed, match="received 1011"):
+                    await client.recv()
+
+    run_async(converse())
+    assert [line for line in lines if line.startswith("error: ")] == [lines[1]]
+    assert lines[1].endswith("ZeroDivisionError: division by zero")
+
+
+@pytest.mark.parametrize("port", BAD_PORTS)
+@pytest.mark.parametrize("command", [SERVER, CLIENT], ids=["server", "client"])
+def test_a_bad_port_is_a_wrong_usage(command: list[str], port: str) -> None:
+    status, out, err = run([*command, "--port", port])
+    assert (status, out) == (2, "")
+    assert_one_line(err)
+    assert "not a port" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [*CLIENT, "--port", "0"],
+        CLIENT,
+        [*CLIENT, "--port", "80", "--timeout", "0"],
+        [*CLIENT, "--port", "80", "--longest", "nan"],
+        [*SERVER, "--timeout", "-1"],
+        [*SERVER, "--max-clients", "0"],
+        [*SERVER, "--keep", "many"],
+        [*SERVER, "--nonsense"],
+    ],
+)
+def test_wrong_usage_is_said_in_one_line(arguments: list[str]) -> None:
+    status, out, err = run(arguments)
+    assert (status, out) == (2, "")
+    assert_one_line(err)
+
+
+def test_a_taken_port_is_said_in_one_line() -> None:
+    with feed() as (_, port):
+        status, out, err = run([*SERVER, "--port", str(port)])
+        assert (status, out) == (1, "")
+        assert_one_line(err)
+        assert "in use" in err
+
+
+def test_a_server_of_something_else_is_said_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(20)
+        command = [*CLIENT, "--port", str(other.getsockname()[1]), "hello"]
+        with program(command) as client:
+            connection, _ = other.accept()
+            with connection:
+                connection.settimeout(20)
+                connection.recv(1000)
+                connection.sendall(
+                    b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+                )
+                client.wait_for(r"^feed_client.py: .*HTTP 404")
+                assert client.process.wait(20) == 1
+
+
+def test_it_serves_ipv6_or_says_that_there_is_none() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        status, out, err = run([*SERVER, "--host", "::1"])
+        assert (status, out) == (1, "")
+        assert_one_line(err)
+        return
+    with feed("--host", "::1") as (_, port):
+        command = [*CLIENT, "--host", "::1", "--port", str(port), "hello"]
+        assert run(command) == (0, "hello\n", "")
