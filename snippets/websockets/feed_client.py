@@ -169,7 +169,7 @@ class FeedClient:
                 if found["id"] <= self._after:
                     return
                 self._after = found["id"]
-                said = found["n"] if found["me"] == self._me else 0
+                said = found["n"] if found["client"] == self._me else 0
                 self._heard(found["text"])
             else:
                 said = found["said"]
@@ -190,13 +190,14 @@ class FeedClient:
             self._changed.notify_all()
 
     async def _write(self, connection: ClientConnection) -> None:
-        """Say on a new connection all that was not heard, and then what is new."""
-        hello = {"me": self._me, "feed": self._feed, "after": self._after}
+        """Introduce ourselves; then say all that was not heard, and what is new."""
+        hello = {"client": self._me, "feed": self._feed, "after": self._after}
         sent = 0
         try:
             await self._send(connection, hello)
             while True:
                 async with self._changed:
+                    await self._changed.wait_for(lambda: self._works)
                     after_it = functools.partial(self._next, sent)
                     sent = await self._changed.wait_for(after_it)
                     text = self._unheard[sent]

@@ -7,17 +7,19 @@ Ctrl-C or SIGTERM sends what is left, and closes each connection with 1001.
 
 Protocol, JSON in text messages. A client introduces itself; then "n" counts what it
 says, so that what it says again after a broken connection is published once:
-    {"me": "4e1b", "feed": null, "after": 0}    or the feed it has had, up to which id
+    {"client": "4e1b", "feed": null, "after": 0}   or the feed it had, up to which id
     {"n": 1, "text": "hello"}
 The server:
     {"feed": "9c2f", "at": 7, "said": 0}        a new name with each start; newest id
-    {"id": 8, "me": "4e1b", "n": 1, "text": "hello"}
+    {"id": 8, "client": "4e1b", "n": 1, "text": "hello"}
     {"lost": 3, "said": 1}                      so many are gone; null: nobody knows
 
 Needs: pip install websockets
 Pair: server = feed_server.py --port 0
-Pair: client = feed_client.py --port {port} hello "two words"
+Pair: client = feed_client.py --port {port} "hello, everybody"
 Port: listening on 127.0.0.1 port {port}
+Varies: "client": "{hex}
+Varies: "feed": "{hex}
 """
 
 from __future__ import annotations
@@ -82,7 +84,7 @@ class Feed:
         if len(self._said) > SPEAKERS:
             self._said.popitem(last=False)
         self.newest += 1
-        message = {"id": self.newest, "me": me, "n": n, "text": text}
+        message = {"id": self.newest, "client": me, "n": n, "text": text}
         self._kept.append(json.dumps(message))
         return True
 
@@ -175,7 +177,7 @@ class FeedServer:
         """Greet a client; then read and write until one of the two ends."""
         async with asyncio.timeout(self._timeout):
             asked = parsed(await connection.recv())
-        me, name, after = asked.get("me"), asked.get("feed"), asked.get("after")
+        me, name, after = asked.get("client"), asked.get("feed"), asked.get("after")
         if not (is_name(me) and is_name(name or "none") and is_count(after)):
             raise RefusedError("not an introduction")
         # From here to the tasks nothing waits, so nothing can be missed or come twice.
@@ -351,6 +353,7 @@ async def run(options: argparse.Namespace) -> None:
         origins=[None],  # no pages: a browser names its origin, see the part on trust
         process_request=feeds.admit,
         max_size=MAX_SIZE,
+        compression=None,  # it would cost memory for each client
         open_timeout=LINGER,
         close_timeout=LINGER,
     ) as server:

@@ -1,6 +1,8 @@
 """A client that was away asks by the last id that it has, and gets what it missed.
 
 Needs: pip install websockets, feed_server.py, feed_client.py
+Varies: "client": "{hex}
+Varies: "feed": "{hex}
 """
 
 import asyncio
@@ -14,7 +16,10 @@ async def main() -> None:
     """Let ann leave, bob speak and ann come back: once in time, once too late."""
     lines: asyncio.Queue[str] = asyncio.Queue()
     feeds = FeedServer(keep=3, timeout=5, max_clients=2, told=lambda _: None)
-    async with asyncio.timeout(5), serve(feeds.handle, "127.0.0.1", 0) as server:
+    async with (
+        asyncio.timeout(5),
+        serve(feeds.handle, "127.0.0.1", 0, compression=None) as server,
+    ):
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         ann = FeedClient(url, heard=lines.put_nowait, told=lines.put_nowait)
         bob = FeedClient(url, heard=lambda _: None, told=print)

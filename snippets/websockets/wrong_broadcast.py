@@ -9,49 +9,48 @@ import socket
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-PICTURE = bytes(1_000_000)  # more than the buffers between two programs hold here
+PICTURE = bytes(500_000)
+members: list[ServerConnection] = []
+
+
+async def handler(connection: ServerConnection) -> None:
+    """Keep the connection until it is closed; tell_all() does the sending."""
+    members.append(connection)
+    await connection.wait_closed()
+
+
+async def tell_all(message: bytes) -> None:
+    """Send to one client after the other."""
+    for member in members:
+        await member.send(message)
 
 
 async def main() -> None:
-    """Send to three clients, of which the second has stopped reading."""
-    members: list[ServerConnection] = []
-
-    async def handler(connection: ServerConnection) -> None:
-        members.append(connection)
-        await connection.send("joined")
-        await connection.wait_closed()
-
-    async def tell_all(message: bytes) -> None:
-        for member in members:
-            await member.send(message)
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)  # accept() copies
-    url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
+    """Send a picture to three clients, of which the second has stopped reading."""
     async with (
         asyncio.timeout(5),
-        serve(handler, sock=listener, compression=None),
-        connect(url, compression=None) as ann,
-        connect(url, compression=None) as ben,
-        connect(url, compression=None) as eve,
+        serve(handler, "127.0.0.1", 0, compression=None) as server,
     ):
-        for client in (ann, ben, eve):
-            await client.recv()
-        ben.transport.pause_reading()  # his phone is in a lift
-        telling = asyncio.create_task(tell_all(PICTURE), name="tell all")
-        print("ann got", len(await ann.recv()), "bytes")
-        try:
-            async with asyncio.timeout(0.5):
-                print("eve got", len(await eve.recv()), "bytes")
-        except TimeoutError:
-            print("eve got nothing in 0.5 seconds")
-        waiting = members[1].transport.get_write_buffer_size()
-        print("more than 500000 bytes wait here for ben:", waiting > 500_000)
-        print("tell_all() has returned:", telling.done())
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with connect(url) as ann, connect(url) as ben, connect(url) as eve:
+            for_ben = members[1].transport
+            in_kernel = for_ben.get_extra_info("socket")
+            in_kernel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            ben.transport.pause_reading()  # his phone is in a lift
+            telling = asyncio.create_task(tell_all(PICTURE), name="tell_all")
+            print("ann got", len(await ann.recv()), "bytes")
+            try:
+                async with asyncio.timeout(0.5):
+                    print("eve got", len(await eve.recv()), "bytes")
+            except TimeoutError:
+                print("eve got nothing in 0.5 seconds")
+            waiting = for_ben.get_write_buffer_size()
+            print("more than 250000 bytes wait here for ben:", waiting > 250_000)
+            print("tell_all() has returned:", telling.done())
 
-        ben.transport.resume_reading()
-        print("ben reads again, and eve got", len(await eve.recv()), "bytes")
-        await telling
+            ben.transport.resume_reading()
+            print("ben reads again, and eve got", len(await eve.recv()), "bytes")
+            await telling
 
 
 asyncio.run(main())

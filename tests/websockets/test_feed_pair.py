@@ -48,7 +48,7 @@ WITH_SIGINT = [
     "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
     "os.execv(sys.argv[1], sys.argv[1:])\n",
 ]
-HELLO = json.dumps({"me": "test", "feed": None, "after": 0})
+HELLO = json.dumps({"client": "test", "feed": None, "after": 0})
 BAD_PORTS = ["-1", "65536", "70000", "abc", "", " 80", "8_0", "+80", "٨٠", "1e3"]
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -220,7 +220,7 @@ def test_a_message_said_twice_is_published_once() -> None:
         client.send(json.dumps({"n": 1, "text": "before"}))
         name = json.loads(client.recv(5))["feed"]
         client.recv(5)
-        back = json.dumps({"me": "test", "feed": name, "after": 0})
+        back = json.dumps({"client": "test", "feed": name, "after": 0})
         with join(port, back) as again:
             assert json.loads(again.recv(5))["said"] == 1
             assert json.loads(again.recv(5))["text"] == "before"
@@ -247,7 +247,7 @@ def test_who_comes_back_gets_what_was_missed(
             speaker.send(json.dumps({"n": n, "text": "x"}))
             speaker.recv(5)
         asked = name if feed_name == "" else feed_name
-        hello = json.dumps({"me": "back", "feed": asked, "after": after})
+        hello = json.dumps({"client": "back", "feed": asked, "after": after})
         with join(port, hello) as client:
             assert json.loads(client.recv(5))["at"] == 3
             speaker.send(json.dumps({"n": 4, "text": "last"}))
@@ -265,14 +265,14 @@ def test_who_comes_back_gets_what_was_missed(
         b"\xff",
         "[" * 60_000,
         "1" * 5_000,
-        json.dumps({"me": "", "feed": None, "after": 0}),
-        json.dumps({"me": 7, "feed": None, "after": 0}),
-        json.dumps({"me": "x" * 65, "feed": None, "after": 0}),
-        json.dumps({"me": "x", "feed": [], "after": True}),
-        json.dumps({"me": "x", "feed": {"a": 1}, "after": 0}),
-        json.dumps({"me": "x", "feed": None, "after": -1}),
-        json.dumps({"me": "x", "feed": None, "after": 2**53}),
-        json.dumps({"me": "x", "feed": None, "after": 1.0}),
+        json.dumps({"client": "", "feed": None, "after": 0}),
+        json.dumps({"client": 7, "feed": None, "after": 0}),
+        json.dumps({"client": "x" * 65, "feed": None, "after": 0}),
+        json.dumps({"client": "x", "feed": [], "after": True}),
+        json.dumps({"client": "x", "feed": {"a": 1}, "after": 0}),
+        json.dumps({"client": "x", "feed": None, "after": -1}),
+        json.dumps({"client": "x", "feed": None, "after": 2**53}),
+        json.dumps({"client": "x", "feed": None, "after": 1.0}),
     ],
 )
 def test_a_wrong_introduction_is_refused_with_1008(hello: str | bytes) -> None:
@@ -459,7 +459,7 @@ def flood(port: int) -> None:
     with contextlib.ExitStack() as stack:
         speakers = []
         for number in range(6):
-            hello = json.dumps({"me": str(number), "feed": None, "after": 0})
+            hello = json.dumps({"client": str(number), "feed": None, "after": 0})
             joined = join(port, hello, max_queue=None, compression=None)
             speakers.append(stack.enter_context(joined))
             assert speakers[-1].recv(5)
@@ -469,7 +469,7 @@ def flood(port: int) -> None:
         for number, speaker in enumerate(speakers):
             while True:
                 message = json.loads(speaker.recv(10))
-                if (message["me"], message["n"]) == (str(number), 40):
+                if (message["client"], message["n"]) == (str(number), 40):
                     break
 
 
@@ -506,14 +506,14 @@ def test_a_hundred_clients_hear_the_same(run_async: Run) -> None:
             clients = []
             for number in range(100):
                 client = await stack.enter_async_context(dial(url, compression=None))
-                hello = {"me": str(number), "feed": None, "after": 0}
+                hello = {"client": str(number), "feed": None, "after": 0}
                 await client.send(json.dumps(hello))
                 assert json.loads(await client.recv())["at"] == 0
                 clients.append(client)
             for client in clients:
                 await client.send(json.dumps({"n": 1, "text": "hello"}))
             heard = {
-                tuple([json.loads(await client.recv())["me"] for _ in clients])
+                tuple([json.loads(await client.recv())["client"] for _ in clients])
                 for client in clients
             }
             assert len(heard) == 1
