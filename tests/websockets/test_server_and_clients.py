@@ -11,7 +11,7 @@ import socket
 import struct
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import wsproto
@@ -285,6 +285,34 @@ def test_a_receiver_has_many_rules_to_check(
     assert struct.unpack("!H", head[2:])[0] == code
 
 
+@claim(
+    "handler-takes-one-argument",
+    "websockets docs, Upgrade to the new asyncio implementation",
+    often_said="A handler is written handler(websocket, path).",
+)
+def test_a_handler_that_wants_a_path_fails(
+    run_async: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A handler of websockets takes one argument, the connection.
+
+    One that wants a path too fails for each client, which is closed with 1011.
+    """
+
+    async def handler(connection: ServerConnection, path: str) -> None:
+        await connection.send(path)
+
+    async def converse() -> None:
+        async with (
+            serve(cast("Any", handler), "127.0.0.1", 0) as server,
+            connect(url_of(server)) as client,
+        ):
+            with pytest.raises(ConnectionClosed, match="received 1011"):
+                await client.recv()
+
+    run_async(converse())
+    assert "missing 1 required positional argument: 'path'" in caplog.text
+
+
 async def one_by_one(members: list[ServerConnection], message: bytes) -> None:
     """Send to all, the next one when the one before has taken it: the loop."""
     for member in members:
@@ -439,6 +467,52 @@ def test_a_new_connection_knows_nothing_of_the_old_one(run_async: Run) -> None:
             await connection.wait_closed()
 
     run_async(converse())
+
+
+Members = dict[str, list[int]]
+
+
+async def count_in_first(history: list[int], members: Members, name: str) -> None:
+    """Take a client in: no await between what was and what comes."""
+    members[name] = list(history)
+    await asyncio.sleep(0)  # waits: as a send() of what was missed would
+
+
+async def send_first(history: list[int], members: Members, name: str) -> None:
+    """Take a client in after the messages that it missed have been sent."""
+    missed = list(history)
+    await asyncio.sleep(0)  # waits: as a send() of what was missed would
+    members[name] = missed
+
+
+async def check_nothing_is_lost(
+    take_in: Callable[[list[int], Members, str], Awaitable[None]],
+) -> None:
+    """Fail if a client that comes back misses what is published at that moment."""
+    history = [1, 2, 3]
+    members: Members = {}
+    coming_back = asyncio.ensure_future(take_in(history, members, "ann"))
+    await asyncio.sleep(0)  # waits: until it is in the middle of that
+    history.append(4)
+    for got in members.values():
+        got.append(4)
+    await coming_back
+    assert members["ann"] == [1, 2, 3, 4], "a message is lost"
+
+
+@claim(
+    "no-await-between-past-and-future",
+    "Python docs, asyncio: other tasks run only while one awaits",
+    often_said="Send a client what it missed, and then add it to the set of clients.",
+)
+def test_an_await_between_past_and_future_loses_messages(run_async: Run) -> None:
+    """A client is counted in before the first await, or it misses a message.
+
+    While the server sends what was missed, other tasks run, and publish.
+    """
+    run_async(check_nothing_is_lost(count_in_first))
+    with pytest.raises(AssertionError, match="a message is lost"):
+        run_async(check_nothing_is_lost(send_first))
 
 
 @claim(
