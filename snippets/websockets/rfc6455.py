@@ -140,7 +140,7 @@ class Opcode(IntEnum):
         return self >= Opcode.CLOSE
 
 
-class Code(IntEnum):
+class Code:
     """Why a connection is closed (section 7.4.1)."""
 
     NORMAL = 1000
@@ -162,7 +162,7 @@ ON_THE_WIRE = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
 class ProtocolError(Exception):
     """The other side broke the protocol; code is what the Close frame says."""
 
-    def __init__(self, code: Code, why: str) -> None:
+    def __init__(self, code: int, why: str) -> None:
         """Say what is wrong, in words that fit into a Close frame."""
         super().__init__(why)
         self.code = code
@@ -238,7 +238,9 @@ def parse_header(data: bytes | bytearray, at: int) -> tuple[Header, int] | None:
     if len(data) < end:
         return None
     length = int.from_bytes(data[at + 2 : begin], "big") if wide else short
-    if length >> 63 or (wide and length <= (125 if wide == 2 else 0xFFFF)):
+    if length >> 63:
+        raise ProtocolError(Code.PROTOCOL_ERROR, "the highest bit of a length is set")
+    if wide and length <= (125 if wide == 2 else 0xFFFF):
         raise ProtocolError(Code.PROTOCOL_ERROR, "not the shortest form of a length")
     key = bytes(data[begin:end]) if masked else None
     return Header(opcode, length, bool(fin), bool(rsv1), key), end
@@ -578,7 +580,7 @@ class Connection(ABC):
         self.state = State.CLOSED
         return Closed(code, reason, self._sent)
 
-    def _fail(self, code: Code, why: str) -> Closed:
+    def _fail(self, code: int, why: str) -> Closed:
         """Close because of what the other side did, and listen no more (7.1.7)."""
         if self.state is State.OPEN:
             self._put(Opcode.CLOSE, code.to_bytes(2, "big") + why.encode()[:123])
