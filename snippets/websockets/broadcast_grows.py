@@ -24,18 +24,16 @@ async def handler(connection: ServerConnection) -> None:
 
 async def main() -> None:
     """Broadcast five times to a client that reads and to one that does not."""
-    async with (
-        asyncio.timeout(5),
-        serve(
-            handler,
-            "127.0.0.1",
-            0,
-            compression=None,
-            ping_interval=0.5,
-            ping_timeout=0.2,
-            close_timeout=0.2,
-        ) as server,
-    ):
+    serving = serve(
+        handler,
+        "127.0.0.1",
+        0,
+        compression=None,
+        ping_interval=0.5,
+        ping_timeout=0.2,
+        close_timeout=0.2,
+    )
+    async with asyncio.timeout(5), serving as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with connect(url) as ben:
             [for_ben] = members

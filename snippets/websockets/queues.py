@@ -64,10 +64,8 @@ async def main() -> None:
             await connection.wait_closed()
             writer.cancel()
 
-    async with (
-        asyncio.timeout(5),
-        serve(handler, "127.0.0.1", 0, compression=None) as server,
-    ):
+    serving = serve(handler, "127.0.0.1", 0, compression=None)
+    async with asyncio.timeout(5), serving as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with connect(url) as ann, connect(url) as ben:
             in_kernel = members[1].connection.transport.get_extra_info("socket")

@@ -16,10 +16,8 @@ async def main() -> None:
     """Let ann leave, bob speak and ann come back: once in time, once too late."""
     lines: asyncio.Queue[str] = asyncio.Queue()
     feeds = FeedServer(keep=3, timeout=5, max_clients=2, told=lambda _: None)
-    async with (
-        asyncio.timeout(5),
-        serve(feeds.handle, "127.0.0.1", 0, compression=None) as server,
-    ):
+    serving = serve(feeds.handle, "127.0.0.1", 0, compression=None)
+    async with asyncio.timeout(5), serving as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         ann = FeedClient(url, heard=lines.put_nowait, told=lines.put_nowait)
         bob = FeedClient(url, heard=lambda _: None, told=print)

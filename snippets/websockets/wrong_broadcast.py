@@ -30,10 +30,8 @@ async def tell_all(message: bytes) -> None:
 
 async def main() -> None:
     """Send a picture to two clients, of which the first has stopped reading."""
-    async with (
-        asyncio.timeout(5),
-        serve(handler, "127.0.0.1", 0, ping_interval=None, compression=None) as server,
-    ):
+    serving = serve(handler, "127.0.0.1", 0, ping_interval=None, compression=None)
+    async with asyncio.timeout(5), serving as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with connect(url) as ben, connect(url) as eve:
             for_ben = members[0].transport
