@@ -1,0 +1,151 @@
+"""A page of another origin opens a WebSocket to the bank: a real browser at work.
+
+Needs: chromium, hijack.html, pip install websockets
+"""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+PAGE = Path(__file__).with_name("hijack.html")
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+    *("--no-first-run", "--disable-background-networking", "--disable-sync"),
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE *.localhost",
+)
+COOKIES = (
+    "none-cookie=1; SameSite=None; Secure; HttpOnly",
+    "lax-cookie=1; SameSite=Lax; HttpOnly",
+    "strict-cookie=1; SameSite=Strict; HttpOnly",
+    "plain-cookie=1; HttpOnly",
+)
+VISITS = (  # where the browser goes after the login, and what the bank's server does
+    ("http://evil.localhost:{port}/?open", "any origin may come"),
+    ("http://blog.bank.localhost:{port}/?open", "any origin may come"),
+    ("http://blog.bank.localhost:{port}/?checked", "the Origin is checked"),
+)
+
+
+def cookies_of(request: Request) -> str:
+    """Name the cookies that came with a request."""
+    sent = request.headers.get("Cookie", "")
+    return " ".join(pair.partition("=")[0] for pair in sent.split("; ")) or "no cookie"
+
+
+def answer(
+    status: HTTPStatus, body: bytes = b"", *headers: tuple[str, str]
+) -> Response:
+    """Make an answer of HTTP, after which the connection is closed."""
+    fixed = [("Content-Length", str(len(body))), ("Connection", "close")]
+    return Response(status, status.phrase, Headers([*fixed, *headers]), body)
+
+
+class Bank:
+    """The bank, the blog and the evil page: three hosts on one port."""
+
+    def __init__(self) -> None:
+        """Begin with the first visit."""
+        self.port = 0
+        self.visits = list(VISITS)
+        self.over = asyncio.Event()
+
+    def request(self, _: ServerConnection, request: Request) -> Response | None:
+        """Answer HTTP; None lets the handshake of a WebSocket go on."""
+        path = urlsplit(request.path)
+        if "Upgrade" in request.headers:
+            return self.check(request) if path.query == "checked" else None
+        if path.path == "/login":
+            return self.next_visit(*(("Set-Cookie", cookie) for cookie in COOKIES))
+        if path.path == "/told":
+            self.note(request.headers["Host"].partition(":")[0], path.query)
+            return self.next_visit()
+        body = {"/balance": b"100", "/": PAGE.read_bytes()}.get(path.path, b"")
+        return answer(HTTPStatus.OK, body, ("Content-Type", "text/html"))
+
+    def check(self, request: Request) -> Response | None:
+        """Let in the bank's own pages alone; `origins=` of serve() does the same."""
+        if request.headers.get("Origin") == f"http://bank.localhost:{self.port}":
+            return None
+        return answer(HTTPStatus.FORBIDDEN)
+
+    def note(self, host: str, told: str) -> None:
+        """Print what the page has found out."""
+        print(f"a page of {host}; {self.visits.pop(0)[1]}")
+        for way, result in parse_qsl(told):
+            print(f"  {way}: {result}")
+
+    def next_visit(self, *headers: tuple[str, str]) -> Response:
+        """Send the browser on."""
+        if not self.visits:
+            self.over.set()
+            return answer(HTTPStatus.OK)
+        goal = self.visits[0][0].format(port=self.port)
+        return answer(HTTPStatus.FOUND, b"", ("Location", goal), *headers)
+
+    async def tell(self, websocket: ServerConnection) -> None:
+        """Take whoever has a cookie for its owner: that is the mistake."""
+        assert websocket.request is not None
+        await websocket.send(f"your balance is 100, by {cookies_of(websocket.request)}")
+
+
+@contextmanager
+def profile() -> Iterator[str]:
+    """Make settings for a Chromium that takes third-party cookies.
+
+    An ordinary window does; headless ones refuse them, as private windows do.
+    """
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        settings = Path(folder, "Default", "Preferences")
+        settings.parent.mkdir()
+        settings.write_text(json.dumps({"profile": {"cookie_controls_mode": 0}}))
+        yield folder
+
+
+@asynccontextmanager
+async def browser(chromium: str, folder: str, url: str) -> AsyncIterator[None]:
+    """Run a Chromium on this page until the end of the block."""
+    quiet = subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(
+        *(chromium, *FLAGS, f"--user-data-dir={folder}", url),
+        stdout=quiet,
+        stderr=quiet,
+    )
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+async def main() -> None:
+    """Let the browser log in at the bank, and then wander to other pages."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        print("This program needs chromium.")
+        return
+    bank = Bank()
+    async with asyncio.timeout(15):
+        async with serve(
+            bank.tell, "127.0.0.1", 0, process_request=bank.request
+        ) as server:
+            bank.port = server.sockets[0].getsockname()[1]
+            url = f"http://bank.localhost:{bank.port}/login"
+            with profile() as folder:
+                async with browser(chromium, folder, url):
+                    await bank.over.wait()
+
+
+asyncio.run(main())
