@@ -54,7 +54,7 @@ async def dial(uri: str, *messages: str) -> None:
         with contextlib.suppress(ConnectionClosedError):
             async for answer in websocket:
                 print(answer, end=" -> ")
-        print(websocket.close_code, websocket.close_reason)
+        print(websocket.close_code, websocket.close_reason or "in order")
 
 
 async def main() -> None:

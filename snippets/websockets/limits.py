@@ -85,7 +85,8 @@ async def tell(uri: str, *messages: str) -> str:
                     taken += 1
     except InvalidStatus as refused:
         return f"{refused.response.status_code} {refused.response.reason_phrase}"
-    return f"{taken} taken, then {websocket.close_code} {websocket.close_reason}"
+    why = websocket.close_reason or "in order"
+    return f"{taken} taken, then {websocket.close_code} {why}"
 
 
 async def main() -> None:
