@@ -175,7 +175,9 @@ class LiteralInclude(Directive):
     """Show a program of `snippets/`, whole or a named piece of it.
 
     Line numbers drift, so they select nothing here: use `:pyobject:`, or
-    `:region:` for what stands between `# [name]` and `# [/name]`.
+    `:region:` for what stands between `# [name]` and `# [/name]`. An excerpt brings
+    the whole program with it, for the copy button; of a very long one `:whole-at:`
+    names the page that has it.
     """
 
     required_arguments = 1
@@ -184,6 +186,7 @@ class LiteralInclude(Directive):
         "pyobject": directives.unchanged_required,
         "region": directives.unchanged_required,
         "language": directives.unchanged_required,
+        "whole-at": directives.unchanged_required,
         **dict.fromkeys(DRIFTING, directives.unchanged),
     }
 
@@ -212,18 +215,7 @@ class LiteralInclude(Directive):
             )
         snippet = read_snippet(path, self.root)
         total = len(snippet.clean.splitlines())
-        first, last, extent = 1, total, ""
-        if "pyobject" in self.options and "region" in self.options:
-            raise Problem(
-                where, ":pyobject: and :region: exclude each other", "keep one of them"
-            )
-        if "pyobject" in self.options:
-            name = self.options["pyobject"]
-            first, last = snippet.pyobject(name)
-            extent = f"excerpt: {name}()"
-        elif "region" in self.options:
-            first, last = snippet.region(self.options["region"])
-            extent = f"excerpt: lines {first} to {last}"
+        first, last, extent = self._chosen(snippet, total)
         whole = (first, last) == (1, total)
         language = FILES.get(path.suffix, "python")
         kind = "program" if language == "python" else "file"
@@ -252,23 +244,25 @@ class LiteralInclude(Directive):
             parts += self._code(
                 snippet, first, last, copied=False, anchored=False, language=language
             )
-            parts.append(
+        if not whole and "whole-at" in self.options:
+            parts.append(self._elsewhere(snippet, total))
+        elif not whole:
+            summary = f"The whole {kind} ({total} lines), which is what the copy button"
+            parts += [
                 _html(
-                    f'<details class="snippet-whole"><summary>The whole {kind} '
-                    f"({total} lines), which is what the copy button gives"
-                    "</summary>"
-                )
-            )
-            parts += self._code(
-                snippet,
-                1,
-                total,
-                copied=True,
-                anchored=fresh,
-                # Colours double the weight of a long program that few unfold.
-                language=language if total <= LONG else "text",
-            )
-            parts.append(_html("</details>"))
+                    f'<details class="snippet-whole"><summary>{summary} gives</summary>'
+                ),
+                *self._code(
+                    snippet,
+                    1,
+                    total,
+                    copied=True,
+                    anchored=fresh,
+                    # Colours double the weight of a long program that few unfold.
+                    language=language if total <= LONG else "text",
+                ),
+                _html("</details>"),
+            ]
         needs = ", ".join(snippet.needs)
         parts.append(
             _html(
@@ -285,6 +279,43 @@ class LiteralInclude(Directive):
             )
         )
         return parts
+
+    def _chosen(self, snippet: Snippet, total: int) -> tuple[int, int, str]:
+        """Say which lines the options choose, and what to call them."""
+        if "pyobject" in self.options and "region" in self.options:
+            raise Problem(
+                ":".join(str(part) for part in self.get_source_info()),
+                ":pyobject: and :region: exclude each other",
+                "keep one of them",
+            )
+        if "pyobject" in self.options:
+            name = self.options["pyobject"]
+            return *snippet.pyobject(name), f"excerpt: {name}()"
+        if "region" in self.options:
+            first, last = snippet.region(self.options["region"])
+            return first, last, f"excerpt: lines {first} to {last}"
+        return 1, total, ""
+
+    def _elsewhere(self, snippet: Snippet, total: int) -> Node:
+        """Say which page has the whole program; Problem if it has not."""
+        docname = self.options["whole-at"]
+        page = Path(self.env.doc2path(docname))
+        self.depend(page)
+        if not page.is_file() or not re.search(
+            rf"^`{{3,}}{{literalinclude}} \S*/{re.escape(snippet.path.name)}\n`{{3,}}",
+            page.read_text("utf-8"),
+            re.MULTILINE,
+        ):
+            raise Problem(
+                ":".join(str(part) for part in self.get_source_info()),
+                f":whole-at: {docname} does not show the whole of {snippet.path.name}",
+                "include it there without :pyobject: and :region:",
+            )
+        target = f"{self.up}{docname}.html#snippet-{snippet.part}-{snippet.name}"
+        return _html(
+            f'<p class="snippet-elsewhere"><a href="{target}">The whole program '
+            f"({total} lines), with its copy button</a></p>"
+        )
 
     def _code(
         self,

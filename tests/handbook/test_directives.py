@@ -95,6 +95,32 @@ def test_an_excerpt_shows_its_lines_and_gives_the_whole_program(marked: Path) ->
     assert "# [" not in soup.get_text()
 
 
+def test_the_whole_of_a_long_program_may_stand_on_another_page(marked: Path) -> None:
+    change(
+        marked / "docs/listening/two-kinds-of-socket.md",
+        ":region: write\n",
+        ":region: write\n:whole-at: listening/before-accept\n",
+    )
+    other = marked / "docs/listening/before-accept.md"
+    with pytest.raises(AssertionError, match="before-accept does not show the whole"):
+        build(marked)
+    other.write_text(
+        other.read_text()
+        + "\n```{literalinclude} ../../snippets/listening/demux.py\n```\n"
+    )
+    out = build(marked)
+    (box,) = page(out, "listening/two-kinds-of-socket").select(
+        "#snippet-listening-demux"
+    )
+    assert not box.select(".copy-source")
+    link = box.select_one(".snippet-elsewhere a")
+    assert link is not None
+    assert link["href"] == "../listening/before-accept.html#snippet-listening-demux"
+    whole = page(out, "listening/before-accept").select_one("#snippet-listening-demux")
+    assert whole is not None
+    assert whole.select_one(".copy-source pre") is not None
+
+
 def test_timeline_links_lead_to_the_lines_that_made_the_calls(repository: Path) -> None:
     soup = page(build(repository), "sockets/a-conversation")
     for step in soup.select("figure.timeline svg a"):
