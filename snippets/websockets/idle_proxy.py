@@ -1,0 +1,79 @@
+"""nginx cuts a WebSocket that is idle, and pings keep it.
+
+Needs: Linux, nginx, through_nginx.py, pip install websockets
+"""
+
+import asyncio
+import re
+import socket
+import sys
+from pathlib import Path
+
+from through_nginx import PROGRAM, nginx
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+SITE = """
+server {{
+    listen 127.0.0.1:{port};
+    location / {{
+        proxy_pass http://127.0.0.1:{backend};
+        proxy_http_version 1.1;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection "upgrade";
+        proxy_read_timeout 1s;  # 60s unless you say another
+    }}
+}}
+"""
+server_saw: asyncio.Queue[str] = asyncio.Queue()
+
+
+async def news(websocket: ServerConnection) -> None:
+    """Say something at once, and then nothing for longer than nginx waits."""
+    await websocket.send("first")
+    try:
+        async with asyncio.timeout(1.4):
+            await websocket.recv()
+    except TimeoutError:
+        await websocket.send("second")
+    except ConnectionClosed as error:
+        server_saw.put_nowait(str(error))
+
+
+async def listen(port: int, ping_interval: float | None) -> None:
+    """Print what comes, and how it ends; with pings, or without."""
+    async with connect(
+        f"ws://127.0.0.1:{port}/", ping_interval=ping_interval, proxy=None
+    ) as websocket:
+        try:
+            while True:
+                print("client:", await websocket.recv())
+        except ConnectionClosed as error:
+            print("client:", error)
+        print("client: code", websocket.close_code)
+
+
+async def main() -> None:
+    """Be silent for 1.4 seconds, first without pings and then with them."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+        async with (
+            asyncio.timeout(10),
+            serve(news, "127.0.0.1", 0, ping_interval=None) as server,
+        ):
+            backend = server.sockets[0].getsockname()[1]
+            with nginx(door, SITE.format(port=port, backend=backend)) as folder:
+                print("without pings")
+                await listen(port, ping_interval=None)
+                print("server:", await server_saw.get())
+                log = await asyncio.to_thread(Path(folder, "error.log").read_text)
+                print("nginx:", *re.findall(r"upstream timed out.*?(?=, client)", log))
+                print("with a ping every 0.3 seconds")
+                await listen(port, ping_interval=0.3)
+
+
+if sys.platform != "linux" or PROGRAM is None:
+    print("This program needs Linux and nginx.")
+else:
+    asyncio.run(main())

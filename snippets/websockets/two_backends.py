@@ -1,0 +1,84 @@
+"""Which of two servers a WebSocket comes to, by the method that nginx is given.
+
+Needs: Linux, nginx, through_nginx.py, pip install websockets
+"""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+
+from through_nginx import PROGRAM, nginx
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+
+SITE = """
+upstream chat {{
+    {method}
+    server 127.0.0.1:{first};
+    server 127.0.0.1:{second};
+}}
+server {{
+    listen 127.0.0.1:{port};
+    location / {{
+        proxy_pass http://chat;
+        proxy_http_version 1.1;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection "upgrade";
+    }}
+}}
+"""
+METHODS = {
+    "round robin": "",
+    "least_conn": "least_conn;",
+    "ip_hash": "ip_hash;",
+    "hash of the room": "hash $arg_room;",
+}
+
+
+def named(name: str) -> Callable[[ServerConnection], Awaitable[None]]:
+    """Make a handler that answers each message with the name of its server."""
+
+    async def handle(websocket: ServerConnection) -> None:
+        async for _ in websocket:
+            await websocket.send(name)
+
+    return handle
+
+
+async def dial(port: int) -> str:
+    """Open six WebSockets, two to a room; say who answers each, and stays with it."""
+    answers: list[str | bytes] = []
+    async with contextlib.AsyncExitStack() as stack:
+        for room in "xxyyzz":
+            uri = f"ws://127.0.0.1:{port}/?room={room}"
+            websocket = await stack.enter_async_context(connect(uri, proxy=None))
+            came: set[str | bytes] = set()
+            for _ in range(3):
+                await websocket.send("who are you?")
+                came.add(await websocket.recv())
+            answers += came  # one name, or the connection has moved
+    return " ".join(map(str, answers))
+
+
+async def main() -> None:
+    """Try each method."""
+    async with (
+        asyncio.timeout(10),
+        serve(named("A"), "127.0.0.1", 0) as one,
+        serve(named("B"), "127.0.0.1", 0) as two,
+    ):
+        first, second = (server.sockets[0].getsockname()[1] for server in (one, two))
+        for name, method in METHODS.items():
+            with socket.create_server(("127.0.0.1", 0)) as door:
+                port = door.getsockname()[1]
+                site = SITE.format(method=method, first=first, second=second, port=port)
+                with nginx(door, site):
+                    print(f"{name}  {await dial(port)}")
+
+
+if sys.platform != "linux" or PROGRAM is None:
+    print("This program needs Linux and nginx.")
+else:
+    asyncio.run(main())
