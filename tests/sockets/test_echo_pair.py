@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
-import re
 import runpy
 import select
 import signal
@@ -24,15 +22,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import processes
+from processes import Running, command, receive, run
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     StrOrBytes = str | bytes
 
-SNIPPETS = Path(__file__).resolve().parents[2] / "snippets" / "sockets"
-PYTHON = [sys.executable, "-X", "dev", "-W", "error"]
-SERVER = [*PYTHON, str(SNIPPETS / "echo_server.py")]
-CLIENT = [*PYTHON, str(SNIPPETS / "echo_client.py")]
+PROGRAM = "sockets/echo_server.py"
+SERVER = command(PROGRAM)
+CLIENT = command("sockets/echo_client.py")
 NO_LINGER = struct.pack("ii", 1, 0)  # close() sends RST (socket(7))
 BAD_PORTS = ["-1", "65536", "70000", "abc", "", " 80", "8_0", "+80", "٨٠", "1e3"]
 
@@ -40,100 +40,14 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 posix = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 
 
-class Server:
-    """A running echo_server.py."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.lines: list[str] = []
-        self._new: queue.Queue[str] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, name="output")
-        self._reader.start()
-        self.port = int(self.wait_for(r"^listening on \S+ port (\d+)$")[1])
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._new.put(line.rstrip("\n"))
-
-    def wait_for(self, pattern: str, seconds: float = 20) -> re.Match[str]:
-        """Return the next line of output that matches."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                line = self._new.get(timeout=max(0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"no {pattern!r} in {self.lines}") from None
-            self.lines.append(line)
-            if match := re.search(pattern, line):
-                return match
-
-    def connect(self) -> socket.socket:
-        """Open a connection whose calls wait 10 seconds at most."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
-
-    def end(self, number: int) -> tuple[int, str]:
-        """Send a signal; return the exit status and what stands on stderr."""
-        self.process.send_signal(number)
-        status = self.process.wait(20)
-        self._reader.join(10)
-        while not self._new.empty():
-            self.lines.append(self._new.get())
-        assert self.process.stderr is not None
-        return status, self.process.stderr.read()
-
-    def status(self, field: str) -> int:
-        """Return a number of kB from /proc/PID/status."""
-        text = Path(f"/proc/{self.process.pid}/status").read_text()
-        match = re.search(rf"^{field}:\s+(\d+)", text, re.MULTILINE)
-        assert match
-        return int(match[1])
-
-    def cpu_seconds(self) -> float:
-        """Return the processor time used so far."""
-        text = Path(f"/proc/{self.process.pid}/stat").read_text()
-        fields = text.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 @contextlib.contextmanager
-def running(*arguments: str, prefix: Sequence[str] = ()) -> Iterator[Server]:
-    """Run the server for the length of a with block; it must end cleanly."""
-    with subprocess.Popen(
-        [*prefix, *SERVER, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            server = Server(process)
-            yield server
-            if process.poll() is None:
-                assert server.end(signal.SIGTERM) == (0, "")
-        finally:
-            process.kill()
+def running(*arguments: str, prefix: Sequence[str] = ()) -> Iterator[Running]:
+    """Run the server for the length of a with block."""
+    with processes.running(PROGRAM, *arguments, prefix=prefix) as server:
+        yield server
 
 
-def run(
-    command: Sequence[StrOrBytes], stdin: bytes | None = None
-) -> tuple[int, str, str]:
-    """Run a program to its end; return status, standard output and error."""
-    done = subprocess.run(
-        command, input=stdin or b"", capture_output=True, timeout=40, check=False
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
-
-
-def receive(sock: socket.socket, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        piece = sock.recv(size - len(data))
-        assert piece, f"ended after {len(data)} of {size} bytes"
-        data += piece
-    return bytes(data)
-
-
-def assert_serves(server: Server) -> None:
+def assert_serves(server: Running) -> None:
     """Fail unless the server still answers a new client."""
     with server.connect() as client:
         client.sendall(b"still there?")

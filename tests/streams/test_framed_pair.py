@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
-import re
 import shutil
 import signal
 import socket
@@ -18,18 +16,21 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import processes
+from processes import PYTHON, SNIPPETS, Running, command, receive, run
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-SNIPPETS = Path(__file__).resolve().parents[2] / "snippets" / "streams"
-PYTHON = [sys.executable, "-X", "dev", "-W", "error"]
-SERVER = [*PYTHON, str(SNIPPETS / "framed_server.py")]
-CLIENT = [*PYTHON, str(SNIPPETS / "framed_client.py")]
+STREAMS = SNIPPETS / "streams"
+PROGRAM = "streams/framed_server.py"
+SERVER = command(PROGRAM)
+CLIENT = command("streams/framed_client.py")
 NO_LINGER = struct.pack("ii", 1, 0)  # close() sends RST (socket(7))
 BAD_PORTS = ["-1", "65536", "70000", "abc", "", " 80", "8_0", "٨٠"]
 
@@ -37,80 +38,11 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 posix = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 
 
-class Server:
-    """A running framed_server.py."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.lines: list[str] = []
-        self._new: queue.Queue[str] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, name="output")
-        self._reader.start()
-        self.port = int(self.wait_for(r"^listening on \S+ port (\d+)$")[1])
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._new.put(line.rstrip("\n"))
-
-    def wait_for(self, pattern: str, seconds: float = 20) -> re.Match[str]:
-        """Return the next line of output that matches."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                line = self._new.get(timeout=max(0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"no {pattern!r} in {self.lines}") from None
-            self.lines.append(line)
-            if match := re.search(pattern, line):
-                return match
-
-    def connect(self) -> socket.socket:
-        """Open a connection whose calls wait 10 seconds at most."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
-
-    def end(self, number: int) -> tuple[int, str]:
-        """Send a signal; return the exit status and what stands on stderr."""
-        self.process.send_signal(number)
-        status = self.process.wait(20)
-        self._reader.join(10)
-        while not self._new.empty():
-            self.lines.append(self._new.get())
-        assert self.process.stderr is not None
-        return status, self.process.stderr.read()
-
-    def memory(self, field: str) -> int:
-        """Return a number of kB from /proc/PID/status."""
-        text = Path(f"/proc/{self.process.pid}/status").read_text()
-        match = re.search(rf"^{field}:\s+(\d+)", text, re.MULTILINE)
-        assert match
-        return int(match[1])
-
-
 @contextlib.contextmanager
-def running(*arguments: str) -> Iterator[Server]:
-    """Run the server for the length of a with block; it must end cleanly."""
-    with subprocess.Popen(
-        [*SERVER, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            server = Server(process)
-            yield server
-            if process.poll() is None:
-                assert server.end(signal.SIGTERM) == (0, "")
-        finally:
-            process.kill()
-
-
-def run(command: Sequence[str], stdin: bytes = b"") -> tuple[int, str, str]:
-    """Run a program to its end; return status, standard output and error."""
-    done = subprocess.run(
-        command, input=stdin, capture_output=True, timeout=40, check=False
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+def running(*arguments: str, prefix: Sequence[str] = ()) -> Iterator[Running]:
+    """Run the server for the length of a with block."""
+    with processes.running(PROGRAM, *arguments, prefix=prefix) as server:
+        yield server
 
 
 def framed(message: bytes) -> bytes:
@@ -118,20 +50,11 @@ def framed(message: bytes) -> bytes:
     return struct.pack(">I", len(message)) + message
 
 
-def receive(sock: socket.socket, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        piece = sock.recv(size - len(data))
-        assert piece, f"ended after {len(data)} of {size} bytes"
-        data += piece
-    return bytes(data)
-
-
 def next_answer(sock: socket.socket) -> bytes:
     return receive(sock, struct.unpack(">I", receive(sock, 4))[0])
 
 
-def assert_serves(server: Server) -> None:
+def assert_serves(server: Running) -> None:
     """Fail unless the server still answers a new client."""
     with server.connect() as client:
         client.sendall(framed(b"still there?"))
@@ -204,12 +127,12 @@ def test_the_longest_message_passes_and_one_byte_more_does_not() -> None:
 def test_a_length_bomb_is_refused_at_once() -> None:
     with running() as server:
         assert_serves(server)
-        before = server.memory("VmHWM")
+        before = server.status("VmHWM")
         with server.connect() as client:
             client.sendall(b"\xff\xff\xff\xff")
             assert next_answer(client).startswith(b"-4294967295 bytes")
         server.wait_for("^left: .* 0 answered, refused: 4294967295 bytes, at most")
-        assert server.memory("VmHWM") - before < 4_000  # kB
+        assert server.status("VmHWM") - before < 4_000  # kB
         assert_serves(server)
 
 
@@ -525,11 +448,11 @@ def test_a_line_of_input_is_one_message_or_refused(beyond: int, status: int) -> 
 def test_a_mistake_of_your_own_work_is_not_the_clients(
     work: str, told: str, tmp_path: Path
 ) -> None:
-    source = (SNIPPETS / "framed_server.py").read_text(encoding="utf-8")
+    source = (STREAMS / "framed_server.py").read_text(encoding="utf-8")
     assert source.count("    return message.upper()\n") == 1
     changed = source.replace("    return message.upper()\n", f"    {work}\n")
     (tmp_path / "framed_server.py").write_text(changed, encoding="utf-8")
-    shutil.copy(SNIPPETS / "framing.py", tmp_path)
+    shutil.copy(STREAMS / "framing.py", tmp_path)
     command = [*PYTHON, str(tmp_path / "framed_server.py"), "--port", "0"]
     with ExitStack() as ended:
         process = ended.enter_context(
@@ -538,7 +461,7 @@ def test_a_mistake_of_your_own_work_is_not_the_clients(
             )
         )
         ended.callback(process.kill)
-        server = Server(process)
+        server = Running(process)
         with server.connect() as client:
             client.sendall(framed(b"work"))
             assert client.recv(1024) == b"", "nothing is blamed on the client"
