@@ -270,7 +270,7 @@ class Plain:
             line=line,
         )
         words = "".join(
-            f"{count}. Line {number}: {prose(said)}\n"
+            f"{count}. {f'Line {number}: ' if number else ''}{prose(said)}\n"
             for count, (number, said, _) in enumerate(drawn.words, 1)
         )
         missing = "".join(f"Not drawn: the calls of `{c}()`.\n\n" for c in left_out)

@@ -489,6 +489,8 @@ class TimelineDirective(Directive):
         )
         words = "".join(
             f'<li><a href="{escape(address)}">Line {number}</a>: {escape(said)}</li>'
+            if number
+            else f"<li>{escape(said)}</li>"
             for number, said, address in drawn.words
         )
         return [

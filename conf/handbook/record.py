@@ -8,9 +8,14 @@ they are first seen, and what a docstring declares as `Varies:` is left out.
 
 Compared are, lane by lane, the calls, their lines and their results; with a
 single thread and no child also the kernel's rows and the descriptors. Not
-compared are the order between lanes, whether a call blocked and when an ACK
-came: they differ from run to run, and the picture is drawn from the recording
+compared are the order between lanes, whether a call blocked, select() and when an
+ACK came: they differ from run to run, and the picture is drawn from the recording
 as it was.
+
+A task of asyncio is a lane. What its event loop receives and writes for it is cut
+and timed anew in each run: that is compared when joined, and without its line. Of a
+WebSocket connection the frames are compared, in words, and the number of bytes;
+the bytes themselves hold random masks and keys.
 """
 
 from __future__ import annotations
@@ -48,6 +53,7 @@ FORMAT = 4
 TRIES = 4  # of a run, if the kernel picks one port for two sockets
 # The calls for which it picks one, if the program has named none: ip(7).
 PICKS = ("bind", "connect", "connect_ex", "listen", "sendto", "sendmsg")
+EVENT_LOOP = "event loop"  # the lane of what no task is known to have asked for
 Event = dict[str, Any]
 
 
@@ -407,7 +413,7 @@ def _judge_leaks(snippet: Snippet, events: list[Event]) -> None:
 # Putting the events in order
 
 
-def _assemble(
+def _assemble(  # noqa: C901 - an event has many parts, each with its reason
     snippet: Snippet,
     transcripts: dict[str, str],
     events: list[Event],
@@ -417,6 +423,7 @@ def _assemble(
     calls = [event for event in events if event["event"] == "call"]
     pids = {event["pid"] for event in events if "pid" in event}
     calls.sort(key=lambda event: event["begin"])
+    calls = _one_select(calls)
     if snippet.roles:
         calls = _one_wait(calls)
     moments = sorted(
@@ -444,7 +451,9 @@ def _assemble(
             if event["call"] == "close"
             else event["line"],
             "call": event["call"],
-            "socket": numbers.setdefault(
+            "socket": 0
+            if event["call"] == "select"
+            else numbers.setdefault(
                 _owner(forks, event["pid"], event.get("socket") or event["begin"]),
                 len(numbers) + 1,
             ),
@@ -465,6 +474,9 @@ def _assemble(
                     _owner(forks, event["pid"], accepted["socket"]), len(numbers) + 1
                 ),
             )
+        for key in ("by", "frames", "stream"):
+            if key in event:
+                entry[key] = event[key]
         if event["blocked"]:
             entry["blocked"] = True
         entry["begin"] = rank[event["begin"]]
@@ -483,7 +495,8 @@ def _assemble(
         events=tuple(kept),
         ports=frozenset(ports),
         pids=frozenset(pids),
-        alone=len(lanes) == 1 and all(e["event"] != "company" for e in events),
+        alone=len(lanes) == 1
+        and all(e["event"] != "company" and "by" not in e for e in events),
         python=platform.python_version(),
         kernel=f"{platform.system()} {platform.release().split('-')[0]}",
     )
@@ -521,7 +534,7 @@ def _one_wait(calls: list[Event]) -> list[Event]:
     clock has it, which no two runs share.
     """
     kept: list[Event] = []
-    last: dict[tuple[int, str], Event] = {}
+    last: dict[LaneKey, Event] = {}
     for event in calls:
         before = last.get(_lane_key(event))
         if (
@@ -543,38 +556,81 @@ def _one_wait(calls: list[Event]) -> list[Event]:
     ]
 
 
-def _lane_key(event: Event) -> tuple[int, str]:
-    return event["pid"], event["thread"]
+def _one_select(calls: list[Event]) -> list[Event]:
+    """Make one wait of those that found nothing and were begun again at once."""
+    kept: list[Event] = []
+    last: dict[LaneKey, Event] = {}
+    for event in calls:
+        before = last.get(_lane_key(event))
+        if (
+            before is not None
+            and all(each["call"] == "select" for each in (before, event))
+            and before["line"] == event["line"]
+            and not before["result"]
+        ):
+            before.update(event, begin=before["begin"], blocked=True)
+            continue
+        kept.append(event)
+        last[_lane_key(event)] = event
+    return kept
 
 
-def _lane_names(calls: list[Event], roles: dict[int, str]) -> dict[Any, str]:
-    """Name each thread of each process: its own name, its role, or what it does."""
-    keys = list(dict.fromkeys(_lane_key(event) for event in calls))
-    by_pid: dict[int, list[str]] = {}
-    for pid, thread in keys:
-        by_pid.setdefault(pid, []).append(thread)
-    names: dict[tuple[int, str], str] = {}
-    for pid, thread in keys:
+LaneKey = tuple[int, str, int]
+
+
+def _lane_key(event: Event) -> LaneKey:
+    """Tell a lane by process, thread and task (0: none, -1: the event loop itself)."""
+    return event["pid"], event["thread"], event.get("task", {}).get("number", 0)
+
+
+def _lane_names(calls: list[Event], roles: dict[int, str]) -> dict[LaneKey, str]:
+    """Name each task or thread of each process: by itself, its role, what it does."""
+    of_lane: dict[LaneKey, list[Event]] = {}
+    for event in calls:
+        of_lane.setdefault(_lane_key(event), []).append(event)
+    names: dict[LaneKey, str] = {}
+    for key, events in of_lane.items():
+        pid, thread, task = key
         role = roles.get(pid, "")
-        made = {event["call"] for event in calls if _lane_key(event) == (pid, thread)}
+        unnamed = _TARGET.fullmatch(thread)
+        if unnamed and any("by" in event for event in events):
+            thread = unnamed[1]
         if thread != "MainThread":
-            name = f"{role} {thread}".strip()
-        elif role:
-            name = role
-        elif "connect" in made and made & {"accept", "listen"}:
-            name = "program"
-        elif made & {"accept", "listen"}:
-            name = "server"
-        elif "connect" in made:
-            name = "client"
+            role = f"{role} {thread}".strip()
+        if task:
+            name = _task_name(events)
+            name = (role or name) if name == "main" else f"{role} {name}".strip()
         else:
-            name = "program"
+            name = role or _what_it_does({event["call"] for event in events})
         base, number = name, 2
         while name in names.values():
             name = f"{base} {number}"
             number += 1
-        names[(pid, thread)] = name
+        names[key] = name
     return names
+
+
+def _what_it_does(calls: set[str]) -> str:
+    serves, dials = bool(calls & {"accept", "listen"}), "connect" in calls
+    if serves == dials:
+        return "program"
+    return "server" if serves else "client"
+
+
+_TARGET = re.compile(r"Thread-\d+ \((\w+)\)")  # a thread that nobody has named
+
+
+def _task_name(events: list[Event]) -> str:
+    """Name a task: as the program does, or by its own function; asyncio's is main."""
+    told = [event["task"] for event in events]
+    if told[0]["number"] < 0:
+        return EVENT_LOOP
+    if told[0]["name"]:
+        return str(told[0]["name"])
+    if any(task["main"] for task in told):
+        return "main"
+    functions = [task["function"] for task in told if task["function"]]
+    return str(functions[0] if functions else told[0]["coroutine"])
 
 
 def _owner(forks: dict[int, tuple[int, int]], pid: int, serial: int) -> tuple[int, int]:
@@ -726,14 +782,102 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
     lanes = {}
     alone = recording.alone
     sockets: dict[int, int] = {}
-    for lane in sorted(recording.lanes):
-        lanes[lane] = [
-            _comparable(event, names, sockets, alone=alone)
+    for lane in sorted(recording.lanes, key=lambda lane: (_is_loop(lane), lane)):
+        events = [
+            event
             for event in recording.events
-            if event["lane"] == lane
+            if event["lane"] == lane and event["call"] != "select"
         ]
+        if any("by" in event for event in events):
+            joined = _joined(events, names, sockets)
+            lanes[lane] = sorted(joined, key=repr) if _is_loop(lane) else joined
+        elif events:
+            lanes[lane] = [
+                _comparable(event, names, sockets, alone=alone) for event in events
+            ]
     ends = [names.text(words) for words in recording.ends]
     return {"transcripts": transcripts, "lanes": lanes, "ends": ends}
+
+
+def _is_loop(lane: str) -> bool:
+    """Say whether a lane is an event loop's own: there, order means nothing."""
+    return lane.rstrip(" 0123456789").endswith(EVENT_LOOP)
+
+
+def _joined(events: list[Event], names: Names, sockets: dict[int, int]) -> list[Event]:
+    """Bring a lane into a form in which it counts not how streams were cut.
+
+    What the program's own code called keeps its order and its line. What a loop or a
+    library received, or sent and closed in its stead, follows socket by socket.
+    """
+    own: list[Event] = []
+    rest: dict[tuple[int, str, str], Event] = {}
+    stalled = {
+        event["socket"]
+        for event in events
+        if event["call"] in _SENDS and _is_partial(event)
+    }
+    for event in events:
+        call = str(_CALLS_ALIKE.get(event["call"], event["call"]))
+        kept = _comparable({**event, "call": call}, names, sockets, alone=False)
+        by_other = event.get("by") in {"loop", "library"}
+        received = call == "recv" and "by" in event
+        full = call == "send" and event["socket"] in stalled
+        if not (by_other or received or full):
+            own.append(kept)
+            continue
+        which = repr(kept["result"]) if call == "accept" else ""
+        key = (kept["socket"], call, which)
+        before = rest.get(key, {})
+        kept["line"] = 0
+        if full:  # how much went at once is up to the kernel and the other end
+            kept |= {"arguments": "as there was room", "result": None, "frames": []}
+        else:
+            frames = [names.text(words) for words in _whole(event)]
+            kept["frames"] = [*before.get("frames", []), *frames]
+        if received:
+            ended = (event.get("result") or {}).get("bytes") == 0
+            sums = event.get("stream", before.get("stream", {}))
+            kept["stream"] = sums["bytes"] if kept["frames"] and sums else sums
+            kept |= {"arguments": [], "result": "the end" if ended else "more"}
+        rest[key] = kept
+    return own + list(rest.values())
+
+
+# Which of them a library uses, and for how much at once, is its own affair.
+_CALLS_ALIKE = {"recv_into": "recv", "recvmsg": "recv", "sendmsg": "send"}
+_SENDS = ("send", "sendmsg")
+
+
+def _is_partial(event: Event) -> bool:
+    """Say whether the kernel had no room for all that was to be sent."""
+    if "by" not in event:
+        return False
+    asked: Any = (event.get("arguments") or [{}])[0]
+    pieces = asked if isinstance(asked, list) else [asked]
+    size = sum(piece.get("bytes", 0) for piece in pieces)
+    return bool(event.get("result") != size)
+
+
+def _whole(event: Event) -> list[str]:
+    """Give the frames that ended in this call: parts depend on how it was cut."""
+    return [
+        _PING.sub(r"\1", words)
+        for words in event.get("frames", [])
+        if not words.startswith("part of ")
+    ]
+
+
+_PING = re.compile(r"^(PING|PONG) .*", re.DOTALL)  # libraries fill them at random
+
+
+def _sizes(value: object) -> object:
+    """Keep of bytes only how many they are."""
+    if isinstance(value, list):
+        return [_sizes(each) for each in value]
+    if isinstance(value, dict) and "starts" in value:
+        return {"bytes": value["bytes"]}
+    return value
 
 
 def _comparable(
@@ -745,6 +889,12 @@ def _comparable(
         if key in event
     }
     kept["socket"] = sockets.setdefault(event["socket"], len(sockets) + 1)
+    if "frames" in event:
+        event = {**event, "arguments": _sizes(event.get("arguments", []))}
+        event["result"] = _sizes(event.get("result"))
+        kept["frames"] = [
+            names.text(_PING.sub(r"\1", words)) for words in event["frames"]
+        ]
     for key in ("local", "peer"):
         if key in event:
             kept[key] = names.value(event[key])
@@ -906,7 +1056,7 @@ def _in_words(event: Event) -> str:
     outcome = event.get("error") or event.get("result")
     rest = {
         key: event[key]
-        for key in ("program", "made", "local", "peer", "fd")
+        for key in ("program", "made", "local", "peer", "fd", "frames", "stream")
         if key in event
     }
     rows = [

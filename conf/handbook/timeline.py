@@ -48,6 +48,7 @@ AFTER_FIN = ("CLOSE_WAIT", "LAST_ACK", "CLOSING")
 SENDS = ("send", "sendall", "sendmsg", "sendto")
 RECEIVES = ("recv", "recv_into", "recvfrom", "recvmsg")
 UNDRAWN = ("setsockopt",)
+EVENT_LOOP = "event loop"  # as in record, which imports nothing of this
 BEGUN = ("EINPROGRESS",)  # no failure: connect() has begun, and does not wait
 WIDTH_OF_CHARACTER = 6.6
 HEAD_CHARACTER = 7.2
@@ -129,7 +130,7 @@ class _Story:
     def _lanes(self) -> list[tuple[str, str]]:
         """Name the lanes, each with its side of the kernel."""
         if self.by_role:
-            sides = {self.role(event["socket"]) for event in self.events}
+            sides = {self.role(e["socket"]) for e in self.events if e["socket"]}
             names = [("client", "left"), ("server", "right")]
             return [lane for lane in names if lane[0] in sides] or names[:1]
         lanes = []
@@ -152,6 +153,8 @@ class _Story:
 
     def lane(self, event: Event) -> int:
         name = self.role(event["socket"]) if self.by_role else event["lane"]
+        if event["call"] == "select" and self.by_role:
+            return len(self.lanes) - 1  # the one who serves waits for all
         return next(i for i, lane in enumerate(self.lanes) if lane[0] == name)
 
     def moments(self) -> list[Moment]:
@@ -212,6 +215,8 @@ class _Story:
         error = event.get("error")
         returned = moment.part == "returns"
         verb = f"The {who}'s {name} returns" if returned else f"The {who} calls {name}"
+        if event.get("by") in _OTHERS and not event["line"] and who != EVENT_LOOP:
+            verb = f"The {_OTHERS[event['by']]} calls {name} for {who}"
         waited = not returned and event.get("blocked")
         if not returned:
             label.append((name, "call"))
@@ -228,6 +233,12 @@ class _Story:
                 self._lost(moment, error)
             return
         details, sentence = self._outcome(event)
+        frames = event.get("frames", [])
+        if frames:
+            sentence = re.sub(r", b['\"].*", "", sentence, flags=re.DOTALL)
+            sentence += f": {', '.join(frames)}"
+            if call in RECEIVES:
+                details += [_brief(words) for words in frames]
         if returned:
             details = [f"→ {details[0]}", *details[1:]] if details else [name]
             label += [(details[0], "call"), *((text, "muted") for text in details[1:])]
@@ -242,9 +253,15 @@ class _Story:
         if unanswered and moment.event["socket"] not in self.datagrams:
             moment.arrows.append(("lost", "SYN"))
 
-    def _outcome(self, event: Event) -> tuple[list[str], str]:  # noqa: C901, PLR0911
+    def _outcome(  # noqa: C901, PLR0911, PLR0912 - one branch for each call
+        self, event: Event
+    ) -> tuple[list[str], str]:
         """Say what a call gave, as short lines for the picture and in words."""
         call, result = event["call"], event.get("result")
+        if call == "select":
+            if not result:
+                return ["→ none"], ", until its time is over"
+            return [f"→ {result} ready"], f": {result} ready"
         if call == "socket":
             return [f"→ fd {event['fd']}"], f"; it is descriptor {event['fd']}"
         if call == "connect_ex" and result:
@@ -297,8 +314,9 @@ class _Story:
                 moment.arrows.append(("handshake", ""))
         elif call in SENDS:
             if _sent(event)["bytes"] or not stream:  # no bytes of a stream: nothing
-                text = _short(_preview(_sent(event)), 20)
-                moment.arrows.append(("send", text))
+                frames = event.get("frames") or [_preview(_sent(event))]
+                text = " + ".join(map(_brief, frames))
+                moment.arrows.append(("send", _short(text, 20)))
         elif call in RECEIVES and _received(event) is not None:
             size = (_received(event) or {})["bytes"]
             moment.arrows.append(("recv", f"{size} B" if size or not stream else "end"))
@@ -404,6 +422,7 @@ class _Story:
         return pills
 
 
+_OTHERS = {"loop": "event loop", "library": "library"}
 _END = {"left": "client's", "right": "server's"}
 
 
@@ -443,6 +462,11 @@ def _preview(data: object) -> str:
         return ""
     starts = str(data["starts"])
     return starts if data["bytes"] <= 40 else f"{starts[:20]}…"
+
+
+def _brief(words: str) -> str:
+    """Say what was sent or received where there is little room."""
+    return re.sub(r"^HTTP/1\.1 | HTTP/1\.1$| \(deflate\)$", "", words)
 
 
 def _short(text: str, most: int) -> str:
@@ -490,9 +514,18 @@ def draw(
     pieces.append("</svg>")
     svg = "".join(pieces).replace(' text-anchor="start"', "")  # the default
     words = tuple(
-        (line(moment.event), moment.words, link(moment.event)) for moment in moments
+        (_line(moment, line), moment.words, _link(moment, link)) for moment in moments
     )
     return Timeline(svg, words, geometry.width, int(height))
+
+
+def _line(moment: Moment, line: Callable[[Event], int]) -> int:
+    """Give the line that readers see; 0 for what no line of the program did."""
+    return line(moment.event) if moment.event["line"] else 0
+
+
+def _link(moment: Moment, link: Callable[[Event], str]) -> str:
+    return link(moment.event) if moment.event["line"] else ""
 
 
 class _Geometry:
@@ -610,12 +643,10 @@ def _row(  # noqa: C901 - one branch for each thing that a row may hold
 ) -> Iterable[str]:
     event = moment.event
     x, top, side = geometry.bar(moment.lane), moment.top, geometry.side(moment.lane)
-    address = link(event)
-    yield (
-        f'<g class="tl-event" data-step="{moment.number}" data-line="{line(event)}">'
-    )
+    address, number = _link(moment, link), _line(moment, line)
+    yield f'<g class="tl-event" data-step="{moment.number}" data-line="{number}">'
     if address:
-        told = f"Line {line(event)}: {' '.join(text for text, _ in moment.labels)}"
+        told = f"Line {number}: {' '.join(text for text, _ in moment.labels)}"
         yield f'<a href="{escape(address)}" aria-label="{escape(told)}">'
     anchor, at = ("end", x - 4) if side == "left" else ("start", x + BAR + 4)
     failed = "error" in event and event["error"]["errno"] not in BEGUN

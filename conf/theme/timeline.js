@@ -33,7 +33,7 @@
       item.textContent.replace(/^Line \d+: /, ""),
     );
     const lines = items.map((item) =>
-      document.getElementById(item.querySelector("a").hash.slice(1)),
+      document.getElementById(item.querySelector("a")?.hash.slice(1)),
     );
     const kernel = kernelByStep(sentences);
     let now = -1;
@@ -75,8 +75,10 @@
       count.textContent = `Step ${now + 1} of ${rows.length}`;
       const line = lines[now];
       line?.classList.add("line-now");
-      const number = items[now].querySelector("a").textContent;
+      // What the event loop does for nobody has no line.
+      const number = items[now].querySelector("a")?.textContent || "";
       code.textContent = line ? `${number}: ${line.textContent.trim()}` : number;
+      code.hidden = !number;
       said.textContent = sentences[now].split(KERNEL)[0];
       counts.replaceChildren(
         ...kernel[now].map(([socket, state]) => make("li", "", `${socket}: ${state}`)),

@@ -19,6 +19,7 @@ import errno
 import functools
 import os
 import select
+import selectors
 import socket
 import struct
 import sys
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
     from typing import Any
+
+    from handbook.traced._handbook_frames import Conversation
+    from handbook.traced._handbook_tasks import Tasks
 
     Address = tuple[str, int]
     Pair = tuple[int, Address, Address | None]
@@ -77,6 +81,32 @@ SLOW = 100_000_000  # nanoseconds
 SETTLE = 0.3  # seconds to wait for that; a delayed ACK takes 0.2 at most
 ARRIVE = 0.06  # seconds to wait until bytes that were sent have been acknowledged
 SETTLE_PAUSE = 0.0005  # seconds
+# What asyncio does with its own sockets before and after its loop runs.
+OWN = {"_close_self_pipe", "_make_self_pipe"}
+# Where packages are installed: a thread of theirs is no thread of the program.
+PACKAGES = f"{os.sep}site-packages{os.sep}"
+
+
+class Place:
+    """Where a call comes from: a line of a snippet, or none (0)."""
+
+    def __init__(
+        self,
+        program: str,
+        line: int,
+        by: str = "",
+        task: dict[str, Any] | None = None,
+        since: int | None = None,
+    ) -> None:
+        """Take also `by`: a task, its event loop or a library's thread made the call.
+
+        `since` is when the task began to wait for what its loop does now.
+        """
+        self.program = program
+        self.line = line
+        self.by = by
+        self.task = task
+        self.since = since
 
 
 class Recorder:
@@ -94,6 +124,14 @@ class Recorder:
         self.made_at: weakref.WeakKeyDictionary[socket.socket, tuple[str, int]] = (
             weakref.WeakKeyDictionary()
         )
+        self.talks: weakref.WeakKeyDictionary[socket.socket, Conversation | None] = (
+            weakref.WeakKeyDictionary()
+        )
+        self.streams: weakref.WeakKeyDictionary[socket.socket, dict[str, int]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self.wakers: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self.tasks: Tasks | None = None
         self.named: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.count = 0
         self.pairs: dict[str, Pair] = {}
@@ -138,15 +176,57 @@ class Recorder:
             )
         return self.known[filename]
 
-    def caller(self) -> tuple[str, int] | None:
-        """Find the nearest line of a snippet on the stack."""
-        frame: FrameType | None = sys._getframe(2)  # noqa: SLF001
-        while frame is not None:
-            program = self.program_of(frame.f_code.co_filename)
-            if program is not None:
-                return program, frame.f_lineno
+    def caller(self, name: str, sock: socket.socket) -> Place | None:
+        """Find the nearest line of a snippet on the stack, and the task it runs in."""
+        frame: FrameType | None = sys._getframe(3)  # noqa: SLF001 - who made the call
+        if self.in_loop():
+            return self.tasks_here().place(name, sock, frame)
+        while frame is not None and frame.f_code.co_filename == socket.__file__:
             frame = frame.f_back
+        if frame and PACKAGES in frame.f_code.co_filename and self.is_waker(sock):
+            return None
+        package = False
+        while frame is not None:
+            code = frame.f_code
+            program = self.program_of(code.co_filename)
+            if program is not None:
+                return Place(program, frame.f_lineno)
+            if code.co_name in OWN and code.co_filename.endswith("selector_events.py"):
+                return None
+            package = package or PACKAGES in code.co_filename
+            frame = frame.f_back
+        if package and threading.current_thread() is not threading.main_thread():
+            main = getattr(sys.modules.get("__main__"), "__file__", None)
+            program = self.program_of(main) if main else None
+            if program is not None:
+                return Place(program, 0, "library")
         return None
+
+    def is_waker(self, sock: socket.socket) -> bool:
+        """Say whether this is one of a pair by which a library wakes its threads."""
+        if sock not in self.wakers and sock.family.name == "AF_UNIX":
+            with contextlib.suppress(OSError):
+                if sock.getsockname() or sock.getpeername():
+                    return False
+            self.wakers.add(sock)
+        return sock in self.wakers
+
+    def in_loop(self) -> bool:
+        """Say whether this thread runs an event loop of asyncio."""
+        events = sys.modules.get("asyncio.events")
+        running = getattr(events, "_get_running_loop", None)
+        return running is not None and running() is not None
+
+    def tasks_here(self) -> Tasks:
+        """Give what knows the tasks; it is imported when the first loop runs."""
+        if self.tasks is None:
+            from _handbook_tasks import (  # type: ignore[import-not-found]  # noqa: PLC0415
+                Tasks,
+            )
+
+            self.tasks = Tasks(self, Place)
+        assert self.tasks is not None
+        return self.tasks
 
     def serial(self, sock: socket.socket) -> int:
         """Number a socket object, in the order in which they were made."""
@@ -168,29 +248,20 @@ class Recorder:
         Only the recorder's own work is hidden from the record: a signal handler
         may make calls while this one waits.
         """
-        caller = None if getattr(self.inside, "busy", False) else self.caller()
-        if caller is None:
+        if getattr(self.inside, "busy", False):
             return run()
-        event: dict[str, Any] = {
-            "event": "call",
-            "pid": os.getpid(),
-            "thread": threading.current_thread().name,
-            "program": caller[0],
-            "line": caller[1],
-            "call": name,
-            "arguments": [_plain(argument) for argument in arguments],
-        }
-        buffer = arguments[0] if name in INTO and arguments else b""
-        if name in INTO:  # what the buffer holds before the call is nobody's business
-            event["arguments"] = [len(memoryview(buffer).cast("B"))]
         with self.unseen():
-            if name != "socket":
-                event["socket"] = self.serial(sock)
-                event["fd"] = sock.fileno()
-            will_wait = self.would_wait(name, sock)
-            if will_wait:
-                self.write(event | {"event": "waits", "at": time.monotonic_ns()})
-        event["begin"] = time.monotonic_ns()
+            caller = self.caller(name, sock)
+            event = self.begun(name, sock, arguments, caller) if caller else {}
+        if caller is None:
+            result = run()
+            with self.unseen():
+                self.follow(name, sock, arguments, result)
+            return result
+        will_wait = event["event"] == "waits"
+        event |= {"event": "call", "begin": time.monotonic_ns()}
+        if caller.since is not None:  # the task has waited for what the loop does now
+            event["begin"], will_wait = self.waited(caller), True
         try:
             result = run()
         except BaseException as error:
@@ -200,23 +271,77 @@ class Recorder:
         else:
             event["end"] = time.monotonic_ns()
             with self.unseen():
-                event["result"] = self.result(name, result, caller)
-                if name in INTO and isinstance(result, int):
-                    event["result"] = _plain(
-                        bytes(memoryview(buffer).cast("B")[:result])
-                    )
+                self.gave(event, sock, arguments, result, caller)
             return result
         finally:
             with self.unseen():
                 slow = event["end"] - event["begin"] > SLOW
                 event["blocked"] = will_wait or (name in WRITES | {"connect"} and slow)
-                if "error" not in event or name != "socket":
-                    self.about(event, sock, caller)
-                changed = self.look()
-                event["seen"] = time.monotonic_ns()
-                if changed:
-                    event["kernel"] = changed
-                self.write(event)
+                self.done(event, sock, caller)
+
+    def begun(
+        self,
+        name: str,
+        sock: socket.socket,
+        arguments: tuple[Any, ...],
+        caller: Place,
+    ) -> Row:
+        """Say what is known before a call; write it down at once if it will wait."""
+        event: Row = {
+            "event": "call",
+            "pid": os.getpid(),
+            "thread": threading.current_thread().name,
+            "program": caller.program,
+            "line": caller.line,
+            "call": name,
+            "arguments": [_plain(argument) for argument in arguments],
+        }
+        if caller.by:
+            event["by"] = caller.by
+        if caller.task is not None:
+            event["task"] = caller.task
+        if name in INTO:  # what the buffer holds before the call is nobody's business
+            buffer = arguments[0] if arguments else b""
+            event["arguments"] = [len(memoryview(buffer).cast("B"))]
+        if name != "socket":
+            event["socket"] = self.serial(sock)
+            event["fd"] = sock.fileno()
+        if self.would_wait(name, sock):
+            event["event"] = "waits"
+            self.write(event | {"at": time.monotonic_ns()})
+        return event
+
+    def gave(
+        self,
+        event: Row,
+        sock: socket.socket,
+        arguments: tuple[Any, ...],
+        result: object,
+        caller: Place,
+    ) -> None:
+        """Add what a call gave, and what went by in it."""
+        name = event["call"]
+        event["result"] = self.result(name, result, caller)
+        if name in INTO and isinstance(result, int):
+            event["result"] = _plain(_passed(name, arguments, result))
+        words = self.follow(name, sock, arguments, result)
+        if words:
+            event["frames"] = words
+        if caller.by:
+            event |= self.so_far(name, sock, arguments, result)
+
+    def done(self, event: Row, sock: socket.socket, caller: Place) -> None:
+        """Add what the kernel has after a call, and write it all down."""
+        if "error" not in event or event["call"] != "socket":
+            self.about(event, sock, caller)
+        changed = self.look()
+        event["seen"] = time.monotonic_ns()
+        if changed:
+            event["kernel"] = changed
+        if caller.task is not None:
+            self.tasks_here().ended[caller.task["number"]] = event["end"]
+        if not self.of_the_loop(event):
+            self.write(event)
 
     @contextlib.contextmanager
     def unseen(self) -> Iterator[None]:
@@ -227,14 +352,112 @@ class Recorder:
         finally:
             self.inside.busy = False
 
-    def about(
-        self, event: dict[str, Any], sock: socket.socket, caller: tuple[str, int]
-    ) -> None:
+    def select(
+        self, ask: Callable[..., Any], seconds: float | None, place: Place
+    ) -> Any:  # noqa: ANN401 - whatever the wrapped function returns
+        """Note whether the program had to wait, and how many sockets were ready."""
+        event: dict[str, Any] = {
+            "event": "call",
+            "pid": os.getpid(),
+            "thread": threading.current_thread().name,
+            "program": place.program,
+            "line": place.line,
+            "call": "select",
+            "arguments": [],
+            "socket": 0,
+            "blocked": False,
+            "begin": time.monotonic_ns(),
+        }
+        found = ask(0)
+        if not _ready(found) and (seconds is None or seconds > 0):
+            event["blocked"] = True
+            self.write(event | {"event": "waits", "at": event["begin"]})
+            found = ask(seconds)
+        event["end"] = event["seen"] = time.monotonic_ns()
+        event["result"] = _ready(found)
+        self.write(event)
+        return found
+
+    def waited(self, caller: Place) -> int:
+        """Say since when a task has waited: not before its last call had ended."""
+        ended = self.tasks_here().ended.get((caller.task or {}).get("number", 0), 0)
+        return max(caller.since or 0, ended + 1)
+
+    @staticmethod
+    def of_the_loop(event: Row) -> bool:
+        """Say whether a call failed as an event loop's calls do, to be made again.
+
+        A connect() that has begun counts as made if the connection is there: on
+        loopback it is there at once.
+        """
+        if event["call"] == "setsockopt" and event.get("task", {}).get("number") == -1:
+            return True  # what asyncio sets for every connection alike
+        error = event.get("error", {})
+        if event.get("by") not in {"task", "loop"} or "Blocking" not in error.get(
+            "type", ""
+        ):
+            return False
+        if event["call"] == "connect" and "peer" in event:
+            del event["error"]
+            return False
+        return event["call"] in READS or event["call"] == "connect"
+
+    def follow(
+        self,
+        name: str,
+        sock: socket.socket,
+        arguments: tuple[Any, ...],
+        result: object,
+    ) -> list[str]:
+        """Read along, and say which WebSocket frames went by."""
+        if name not in STREAMED or self.talks.get(sock, sock) is None:
+            return []
+        flags = arguments[1:2] if name == "recv" else arguments[2:3]
+        if name not in WRITES and flags and flags[0] & socket.MSG_PEEK:
+            return []
+        data = _passed(name, arguments, result)
+        if not data:
+            return []
+        if sock not in self.talks:
+            self.talks[sock] = None
+            start = data[:4]
+            if not (b"GET ".startswith(start) or b"HTTP".startswith(start)):
+                return []
+            from _handbook_frames import (  # type: ignore[import-not-found]  # noqa: PLC0415
+                Conversation,
+            )
+
+            self.talks[sock] = Conversation()
+        talk = self.talks[sock]
+        if talk is None:
+            return []
+        words = talk.feed("sent" if name in WRITES else "received", data)
+        if talk.over:
+            self.talks[sock] = None
+        return words
+
+    def so_far(
+        self,
+        name: str,
+        sock: socket.socket,
+        arguments: tuple[Any, ...],
+        result: object,
+    ) -> dict[str, Any]:
+        """Sum up what a stream has brought: how it is cut differs from run to run."""
+        if name not in STREAMED or name in WRITES:
+            return {}
+        data = _passed(name, arguments, result)
+        sums = self.streams.setdefault(sock, {"bytes": 0, "crc": 0})
+        sums["bytes"] += len(data)
+        sums["crc"] = zlib.crc32(data, sums["crc"])
+        return {"stream": dict(sums)}
+
+    def about(self, event: dict[str, Any], sock: socket.socket, caller: Place) -> None:
         """Add what is known of the socket after the call."""
         if event["call"] == "socket":
             event["socket"] = self.serial(sock)
             event["fd"] = sock.fileno()
-            self.made_at[sock] = caller
+            self.made_at[sock] = caller.program, caller.line
         event["type"] = sock.type.name
         event["family"] = sock.family.name
         self.addresses(event, sock)
@@ -248,11 +471,11 @@ class Recorder:
         poll.register(sock.fileno(), wanted)
         return not poll.poll(0)
 
-    def result(self, name: str, result: object, caller: tuple[str, int]) -> object:
+    def result(self, name: str, result: object, caller: Place) -> object:
         """Put a result into plain words."""
         if name == "accept" and isinstance(result, tuple):
             conn, peer = result
-            self.made_at[conn] = caller
+            self.made_at[conn] = caller.program, caller.line
             self.named.add(conn)
             if conn.family in (socket.AF_INET, socket.AF_INET6):
                 self.watch(conn.family, conn.getsockname(), peer)
@@ -310,7 +533,7 @@ class Recorder:
         except OSError:  # its descriptor is gone
             self.kernel = Kernel()
             rows = self.kernel.rows(pairs)
-        if self.alone and threading.active_count() == 1:
+        if self.alone and threading.active_count() == 1 and not self.in_loop():
             began = time.monotonic()
             while time.monotonic() - began < _patience(rows.values()):
                 time.sleep(SETTLE_PAUSE)  # waits: the kernel has no event for "settled"
@@ -330,6 +553,25 @@ class Recorder:
             if sock.fileno() >= 0 and sock in self.made_at:
                 program, line = self.made_at[sock]
                 self.write({"event": "leak", "program": program, "line": line})
+
+
+def _ready(found: Any) -> int:  # noqa: ANN401 - a list, or three lists
+    """Count what select() found ready."""
+    return sum(map(len, found)) if isinstance(found, tuple) else len(found)
+
+
+STREAMED = (READS | WRITES) - {"accept", "recvfrom", "sendto"}
+
+
+def _passed(name: str, arguments: tuple[Any, ...], result: Any) -> bytes:  # noqa: ANN401
+    """Give the bytes that a call really sent or received."""
+    if name in INTO:
+        return bytes(memoryview(arguments[0]).cast("B")[:result])
+    if name not in WRITES:
+        return bytes(result[0] if isinstance(result, tuple) else result)
+    pieces = arguments[0] if name == "sendmsg" else [arguments[0]]
+    data = b"".join(bytes(piece) for piece in pieces)
+    return data if name == "sendall" else data[:result]
 
 
 def _open(path: str) -> int:
@@ -566,10 +808,35 @@ def _install(recorder: Recorder) -> None:
         recorder.call("close", self, lambda: real_close(self, *args))
 
     socket.socket._real_close = close  # type: ignore[attr-defined] # noqa: SLF001
+    _install_select(recorder)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=recorder.after_fork)
     sys.addaudithook(recorder.company)
     atexit.register(recorder.at_exit)
+
+
+def _install_select(recorder: Recorder) -> None:
+    """See the waits of a program's own loop, which select() does for all sockets."""
+
+    def wrap(original: Callable[..., Any], where: int) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def method(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            frame = sys._getframe(1)  # noqa: SLF001
+            program = recorder.program_of(frame.f_code.co_filename)
+            if program is None or kwargs.keys() - {"timeout"}:
+                return original(*args, **kwargs)
+            seconds = args[where] if len(args) > where else kwargs.get("timeout")
+            place = Place(program, frame.f_lineno)
+            return recorder.select(
+                lambda *given: original(*args[:where], *given), seconds, place
+            )
+
+        return method
+
+    for kind in {each for each in vars(selectors).values() if isinstance(each, type)}:
+        if "select" in vars(kind):
+            kind.select = wrap(kind.select, 1)  # type: ignore[attr-defined]
+    select.select = wrap(select.select, 3)
 
 
 _events = os.environ.get("HANDBOOK_EVENTS")
