@@ -42,7 +42,8 @@ async def redis_server(folder: str) -> AsyncIterator[redis.Redis]:
 async def say(store: redis.Redis, words: str) -> None:
     """Say it in both ways."""
     listeners = await store.publish("chat", words)
-    await store.xadd("chat-stream", {"text": words}, maxlen=KEPT, approximate=True)
+    number = "0-*"  # the next one; without it Redis takes the time as the number
+    await store.xadd("chat-stream", {"text": words}, number, maxlen=KEPT)
     print(f"said {words!r}: {listeners} listening by pub/sub")
 
 
@@ -75,7 +76,7 @@ async def main() -> None:
             async with redis_server(folder) as store:
                 await say(store, "two")
                 subscriber += await listen(store, "three")
-                reader |= await read_after(store, max(reader))
+                reader |= await read_after(store, list(reader)[-1])
     print("the subscriber has", *subscriber)
     print("the reader of the stream has", *reader.values())
 

@@ -1,6 +1,7 @@
 """A ticket in the URL that is worth something once, and only for seconds.
 
 Needs: pip install websockets
+Varies: ticket={text} HTTP
 """
 
 import asyncio
