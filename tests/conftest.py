@@ -1,9 +1,10 @@
-"""Sockets for the tests of every part; each is closed at the end of its test."""
+"""For the tests of every part: sockets that are closed at the end, and a Chromium."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +17,23 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
+    from playwright.sync_api import Browser, BrowserContext
+
 SECONDS = 5.0
+
+CHROMIUM_ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    # Every other host fails at once: a page that asks for one is caught, not served.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
 
 # The program moves into a network of its own: its settings and counters are no other
 # program's. Loopback is up there, and there is nothing else.
@@ -122,3 +139,44 @@ def in_own_network() -> Callable[..., Any]:
         return json.loads(done.stdout)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for each worker."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium: install it to run the browser tests")
+    # Only who drives a browser pays for these imports.
+    from playwright._impl._driver import (  # noqa: PLC0415
+        compute_driver_executable,
+    )
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    driver, _ = compute_driver_executable()
+    started = subprocess.run([driver, "--version"], capture_output=True, check=False)
+    if started.returncode != 0:
+        said = started.stderr.decode(errors="replace").strip()
+        pytest.skip(f"the driver of the browser tests does not start: {said}")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=program, args=CHROMIUM_ARGUMENTS
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """Open browser contexts that are closed when the test ends."""
+    opened: list[BrowserContext] = []
+
+    def make(**options: Any) -> BrowserContext:
+        context = browser.new_context(**options)
+        context.set_default_timeout(10_000)
+        opened.append(context)
+        return context
+
+    yield make
+    for context in opened:
+        context.close()

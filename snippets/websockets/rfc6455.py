@@ -773,3 +773,43 @@ class ClientConnection(Connection):
             self._offered.confirm(extensions)
             self._extension = self._offered
         return Opened(subprotocol)
+
+
+def main() -> None:
+    """Let two ends talk in memory, and show the bytes that a network would carry."""
+    client = ClientConnection(
+        "example.com",
+        mask_key=lambda: b"\x37\xfa\x21\x3d",  # of section 5.7
+    )
+    server = ServerConnection()
+
+    def carry() -> None:
+        for name, sender, receiver in (
+            ("client", client, server),
+            ("server", server, client),
+        ):
+            data = sender.data_to_send()
+            if data:
+                shown = data.hex(" ") if len(data) < 40 else data.split(b"\r\n")[0]
+                print(f"{name} sends {len(data)} bytes: {shown!s}")
+            receiver.feed(data)
+            for event in receiver.events():
+                print(f"  {type(event).__name__}", getattr(event, "data", ""))
+                if isinstance(event, Request):
+                    server.accept()
+
+    carry()
+    client.send("Hello")
+    client.ping(b"?")
+    carry()
+    server.send("H", fin=False)
+    server.ping()
+    server.send("ello")
+    server.close(Code.GOING_AWAY, "bye")
+    carry()
+    carry()
+    print(client.state, server.state)
+
+
+if __name__ == "__main__":
+    main()

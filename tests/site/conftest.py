@@ -1,11 +1,10 @@
-"""The really built site, served on loopback, and a Chromium that sees nothing else."""
+"""The really built site, served on loopback."""
 
 from __future__ import annotations
 
 import functools
 import http.server
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -14,31 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
-from playwright._impl._driver import compute_driver_executable
-from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, BrowserContext
-
 REPOSITORY = Path(__file__).parents[2]
 
 STRICT = ["-E", "-n", "-W", "--keep-going", "-q", "-c", "conf"]
-
-CHROMIUM_ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    # Every other host fails at once: a page that asks for one is caught, not served.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -125,38 +106,3 @@ def pages(built_site: Path) -> list[str]:
 def site_url(built_site: Path, serve: Callable[[Path], str]) -> str:
     """Return the address at which the site is served, with a slash at its end."""
     return serve(built_site)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One Chromium for each worker."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no chromium: install it to run the browser tests")
-    driver, _ = compute_driver_executable()
-    started = subprocess.run([driver, "--version"], capture_output=True, check=False)
-    if started.returncode != 0:
-        said = started.stderr.decode(errors="replace").strip()
-        pytest.skip(f"the driver of the browser tests does not start: {said}")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=program, args=CHROMIUM_ARGUMENTS
-        )
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
-    """Open browser contexts that are closed when the test ends."""
-    opened: list[BrowserContext] = []
-
-    def make(**options: Any) -> BrowserContext:
-        context = browser.new_context(**options)
-        context.set_default_timeout(10_000)
-        opened.append(context)
-        return context
-
-    yield make
-    for context in opened:
-        context.close()
