@@ -1,4 +1,4 @@
-"""nginx cuts a WebSocket that is idle, and pings keep it.
+"""nginx cuts a WebSocket over which nothing is said for too long.
 
 Needs: Linux, nginx, through_nginx.py, pip install websockets
 """
@@ -26,23 +26,10 @@ server {{
     }}
 }}
 """
-server_saw: asyncio.Queue[str] = asyncio.Queue()
 
 
-async def news(websocket: ServerConnection) -> None:
-    """Say something at once, and then nothing for longer than nginx waits."""
-    await websocket.send("first")
-    try:
-        async with asyncio.timeout(1.4):
-            await websocket.recv()
-    except TimeoutError:
-        await websocket.send("second")
-    except ConnectionClosed as error:
-        server_saw.put_nowait(str(error))
-
-
-async def listen(port: int, ping_interval: float | None) -> None:
-    """Print what comes, and how it ends; with pings, or without."""
+async def until_the_end(port: int, ping_interval: float | None) -> None:
+    """Print what comes, and how it ends."""
     async with connect(
         f"ws://127.0.0.1:{port}/", ping_interval=ping_interval, proxy=None
     ) as websocket:
@@ -54,8 +41,21 @@ async def listen(port: int, ping_interval: float | None) -> None:
         print("client: code", websocket.close_code)
 
 
-async def main() -> None:
-    """Be silent for 1.4 seconds, first without pings and then with them."""
+async def main(ping_interval: float | None = None) -> None:
+    """Let a server be silent for 1.4 seconds, behind an nginx that waits for 1."""
+    server_saw: asyncio.Queue[str] = asyncio.Queue()
+
+    async def news(websocket: ServerConnection) -> None:
+        await websocket.send("first")
+        try:
+            async with asyncio.timeout(1.4):
+                await websocket.recv()
+        except TimeoutError:
+            await websocket.send("second")
+            server_saw.put_nowait("has said all")
+        except ConnectionClosed as error:
+            server_saw.put_nowait(str(error))
+
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
         async with (
@@ -64,16 +64,15 @@ async def main() -> None:
         ):
             backend = server.sockets[0].getsockname()[1]
             with nginx(door, SITE.format(port=port, backend=backend)) as folder:
-                print("without pings")
-                await listen(port, ping_interval=None)
+                await until_the_end(port, ping_interval)
                 print("server:", await server_saw.get())
                 log = await asyncio.to_thread(Path(folder, "error.log").read_text)
-                print("nginx:", *re.findall(r"upstream timed out.*?(?=, client)", log))
-                print("with a ping every 0.3 seconds")
-                await listen(port, ping_interval=0.3)
+                for line in re.findall(r"upstream timed out.*?(?=, client)", log):
+                    print("nginx:", line)
 
 
-if sys.platform != "linux" or PROGRAM is None:
-    print("This program needs Linux and nginx.")
-else:
-    asyncio.run(main())
+if __name__ == "__main__":
+    if sys.platform != "linux" or PROGRAM is None:
+        print("This program needs Linux and nginx.")
+    else:
+        asyncio.run(main())
