@@ -9,6 +9,7 @@ EACH_SECOND = 100  # handshakes that the server manages; it refuses the rest
 LONGEST = 30.0  # seconds
 
 
+# [waits]
 def fixed(_: int) -> float:
     """Wait one second before each attempt."""
     return 1.0
@@ -27,6 +28,9 @@ def jitter(attempt: int) -> float:
 def wide_jitter(attempt: int) -> float:
     """Let also the first wait be a random part of many seconds."""
     return chance.uniform(0, min(LONGEST, 10 * backoff(attempt)))
+
+
+# [/waits]
 
 
 def come_back(wait: Callable[[int], float]) -> tuple[int, int, int]:

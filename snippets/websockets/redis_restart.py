@@ -1,42 +1,31 @@
 """What is said while a subscriber is away: pub/sub forgets it, a stream keeps it.
 
-Needs: Linux, redis-server, pip install redis
+Needs: Linux, redis-server, fan_out.py
+Needs: pip install websockets, pip install redis
 """
 
 import asyncio
 import contextlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import redis.asyncio as redis
+from fan_out import redis_server
 
 KEPT = 1000  # messages, about; older ones go
 
 
 @contextlib.asynccontextmanager
-async def redis_server(folder: str) -> AsyncIterator[redis.Redis]:
-    """Run a Redis that keeps its data in `folder`; give a client of it."""
-    path = str(Path(folder, "redis.sock"))
-    command = ["redis-server", "--port", "0", "--unixsocket", path]
-    process = await asyncio.create_subprocess_exec(
-        *(*command, "--dir", folder, "--save", "", "--appendonly", "yes"),
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        async for line in process.stdout:
-            if b"ready to accept connections" in line.lower():
-                break
-        async with redis.Redis(unix_socket_path=path, decode_responses=True) as store:
-            yield store
-    finally:
-        process.terminate()
-        await process.communicate()
+async def redis_on_disk(folder: str) -> AsyncIterator[redis.Redis]:
+    """Run a Redis that writes to `folder` what it keeps; give a client of it."""
+    async with (
+        redis_server(folder, "--appendonly", "yes") as path,
+        redis.Redis(unix_socket_path=path, decode_responses=True) as store,
+    ):
+        yield store
 
 
 async def say(store: redis.Redis, words: str) -> None:
@@ -69,11 +58,11 @@ async def main() -> None:
     reader: dict[str, str] = {}
     async with asyncio.timeout(10):
         with tempfile.TemporaryDirectory() as folder:
-            async with redis_server(folder) as store:
+            async with redis_on_disk(folder) as store:
                 subscriber += await listen(store, "one")
                 reader |= await read_after(store, "0")
             print("Redis restarts")
-            async with redis_server(folder) as store:
+            async with redis_on_disk(folder) as store:
                 await say(store, "two")
                 subscriber += await listen(store, "three")
                 reader |= await read_after(store, list(reader)[-1])

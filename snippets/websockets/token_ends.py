@@ -10,8 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-TOKEN = "chat_3f9c"
-ENDS = {TOKEN: time.monotonic() + 0.5}  # when each token ends
+ENDS = {"chat_3f9c": time.monotonic() + 0.5}  # when each token ends
 
 
 async def handle(websocket: ServerConnection) -> None:
@@ -34,7 +33,7 @@ async def main() -> None:
     async with asyncio.timeout(5), serve(handle, "127.0.0.1", 0) as server:
         uri = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         async with connect(uri, proxy=None, compression=None) as websocket:
-            await websocket.send(TOKEN)
+            await websocket.send("chat_3f9c")
             try:
                 while True:
                     print(await websocket.recv())

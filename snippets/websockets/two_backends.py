@@ -7,17 +7,18 @@ import asyncio
 import contextlib
 import socket
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 
 from through_nginx import PROGRAM, nginx
 from websockets.asyncio.client import connect
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, unix_serve
 
 SITE = """
 upstream chat {{
     {method}
-    server 127.0.0.1:{first};
-    server 127.0.0.1:{second};
+    server unix:{folder}/a.sock;
+    server unix:{folder}/b.sock;
 }}
 server {{
     listen 127.0.0.1:{port};
@@ -29,12 +30,14 @@ server {{
     }}
 }}
 """
+# [methods]
 METHODS = {
     "round robin": "",
     "least_conn": "least_conn;",
     "ip_hash": "ip_hash;",
     "hash of the room": "hash $arg_room;",
 }
+# [/methods]
 
 
 def named(name: str) -> Callable[[ServerConnection], Awaitable[None]]:
@@ -64,16 +67,15 @@ async def dial(port: int) -> str:
 
 async def main() -> None:
     """Try each method."""
-    async with (
-        asyncio.timeout(10),
-        serve(named("A"), "127.0.0.1", 0) as one,
-        serve(named("B"), "127.0.0.1", 0) as two,
-    ):
-        first, second = (server.sockets[0].getsockname()[1] for server in (one, two))
+    async with asyncio.timeout(10), contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        for name in "ab":
+            path = f"{folder}/{name}.sock"
+            await stack.enter_async_context(unix_serve(named(name.upper()), path))
         for name, method in METHODS.items():
             with socket.create_server(("127.0.0.1", 0)) as door:
                 port = door.getsockname()[1]
-                site = SITE.format(method=method, first=first, second=second, port=port)
+                site = SITE.format(method=method, folder=folder, port=port)
                 with nginx(door, site):
                     print(f"{name}  {await dial(port)}")
 

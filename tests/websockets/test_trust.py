@@ -534,3 +534,93 @@ def test_a_handshake_that_does_not_end_is_cut_off(run_async: Run) -> None:
 
     assert run_async(crawl(0.2)) == b""
     assert run_async(crawl(None)) is None
+
+
+class Relay:
+    """Stands on the path between a client and a server, and keeps what passes by."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.heard = b""
+
+    async def forward(
+        self, client: asyncio.StreamReader, back: asyncio.StreamWriter
+    ) -> None:
+        server, there = await asyncio.open_connection("127.0.0.1", self.port)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self.carry(client, there))
+            both.create_task(self.carry(server, back))
+
+    async def carry(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter
+    ) -> None:
+        while data := await source.read(65_536):
+            self.heard += data
+            target.write(data)
+            await target.drain()
+        target.close()
+
+    def finds(self, words: str) -> bool:
+        """Look for words as they are, and under each key that four bytes could be."""
+        plain, heard = words.encode(), self.heard
+        return plain in heard or any(
+            bytes(
+                byte ^ heard[at + i % 4]
+                for i, byte in enumerate(heard[at + 4 : at + 4 + len(plain)])
+            )
+            == plain
+            for at in range(len(heard) - len(plain) - 3)
+        )
+
+
+NAME, TICKET, SECRET = "bank.example", "ticket=s3cret", "pay 100 to bob"
+
+
+async def what_a_relay_finds(*, tls: bool) -> list[str]:
+    """Talk through a relay, and give what it can read of host, URL and message."""
+    authority = trustme.CA()
+    server_side = client_side = None
+    if tls:
+        server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(NAME).configure_cert(server_side)
+        client_side = ssl.create_default_context()
+        authority.configure_trust(client_side)
+
+    async def listen(websocket: ServerConnection) -> None:
+        await websocket.recv()
+        await websocket.send("done")
+
+    async with serve(listen, "127.0.0.1", 0, ssl=server_side) as server:
+        relay = Relay(port_of(server))
+        async with await asyncio.start_server(relay.forward, "127.0.0.1", 0) as door:
+            uri = f"{'wss' if tls else 'ws'}://{NAME}:{port_of(door)}/?{TICKET}"
+            async with connect(
+                uri, host="127.0.0.1", ssl=client_side, proxy=None, compression=None
+            ) as websocket:
+                await websocket.send(SECRET)
+                assert await websocket.recv() == "done"
+    return [words for words in (NAME, TICKET, SECRET) if relay.finds(words)]
+
+
+def check_only_the_name_is_seen(found: list[str]) -> None:
+    """Fail if somebody on the path reads more than the name of the host."""
+    assert found == [NAME], f"the relay has read {found}"
+
+
+@claim(
+    "wss-hides-all-but-the-name",
+    "RFC 6455 section 10.6",
+    "RFC 6066 section 3",
+    often_said="Masking encrypts what a client sends.",
+)
+def test_a_relay_reads_ws_and_not_wss(run_async: Run) -> None:
+    """Whoever forwards the bytes reads all of ws, masked frames too, and not wss.
+
+    Of wss it reads the name of the host, which TLS sends in the clear.
+    """
+    check_only_the_name_is_seen(run_async(what_a_relay_finds(tls=True)))
+
+
+def test_the_check_of_the_relay_can_fail(run_async: Run) -> None:
+    with pytest.raises(AssertionError, match="pay 100 to bob"):
+        check_only_the_name_is_seen(run_async(what_a_relay_finds(tls=False)))
