@@ -1,61 +1,61 @@
-"""The first message is the token: who sends another one, or none, is out.
+"""The first message is the token, and the connection ends when the token does.
 
 Needs: pip install websockets
 Varies: chat_{text}"
 """
 
 import asyncio
-import contextlib
 import secrets
+import time
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosedError
+from websockets.exceptions import ConnectionClosed
 
-PATIENCE = 0.3  # seconds for the first message; some 5 on a real network
-tokens: dict[str, str] = {}  # a token -> whose it is
+PATIENCE = 5.0  # seconds for the first message
+tokens: dict[str, tuple[str, float]] = {}  # a token -> whose it is, and its end
 
 
-def issue(user: str) -> str:
+def issue(user: str, seconds: float) -> str:
     """Make a token; in your project the page gets it from its login, by HTTPS."""
     token = "chat_" + secrets.token_urlsafe(16)  # a prefix that leak scanners find
-    tokens[token] = user
+    tokens[token] = user, time.monotonic() + seconds
     return token
 
 
 async def handle(websocket: ServerConnection) -> None:
-    """Serve one client, once it has said who it is."""
+    """Serve one client, for as long as its token holds."""
     try:
         async with asyncio.timeout(PATIENCE):
-            first = await websocket.recv()
+            token = str(await websocket.recv())
     except TimeoutError:
         await websocket.close(1008, "no token came")
         return
-    user = tokens.get(str(first))
-    if user is None:
+    user, end = tokens.get(token, ("", 0))
+    left = end - time.monotonic()
+    if left <= 0:
         await websocket.close(1008, "bad token")
         return
-    await websocket.send(f"welcome, {user}")
-
-
-async def dial(uri: str, *messages: str) -> None:
-    """Send the messages, and print what comes until the server closes."""
-    async with connect(uri, proxy=None) as websocket:
-        for message in messages:
-            await websocket.send(message)
-        with contextlib.suppress(ConnectionClosedError):
-            async for answer in websocket:
-                print(answer, end=" -> ")
-        print(websocket.close_code, websocket.close_reason or "in order")
+    try:
+        async with asyncio.timeout(left):
+            await websocket.send(f"welcome, {user}")
+            await websocket.wait_closed()  # in your project, the conversation
+    except TimeoutError:
+        await websocket.close(1008, "token has ended")
 
 
 async def main() -> None:
-    """Dial with a token, with a guess, and without a word."""
+    """Send a token that holds for half a second, and stay."""
     async with asyncio.timeout(5), serve(handle, "127.0.0.1", 0) as server:
         uri = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        await dial(uri, issue("alice"))
-        await dial(uri, "a guess")
-        await dial(uri)
+        async with connect(uri, proxy=None, compression=None) as websocket:
+            await websocket.send(issue("alice", 0.5))
+            try:
+                while True:
+                    print(await websocket.recv())
+            except ConnectionClosed as end:
+                print(end)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

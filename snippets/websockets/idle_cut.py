@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+# [site]
 SITE = """
 server {{
     listen 127.0.0.1:{port};
@@ -26,6 +27,7 @@ server {{
     }}
 }}
 """
+# [/site]
 
 
 async def until_the_end(port: int, ping_interval: float | None) -> None:

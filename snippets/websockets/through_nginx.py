@@ -35,15 +35,16 @@ scgi_temp_path {folder}/scgi;
 {site}
 }}
 """
+# [steps]
 STEPS = {
     "proxy_pass alone": "",
     "and HTTP/1.1": "proxy_http_version 1.1;",
     "and two headers": "proxy_http_version 1.1;"
     'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";',
 }
+# [/steps]
 
 
-# [nginx]
 @contextlib.contextmanager
 def nginx(listener: socket.socket, site: str) -> Iterator[Path]:
     """Run nginx with `site` inside http {}; give the folder of its logs.
@@ -71,9 +72,6 @@ def nginx(listener: socket.socket, site: str) -> Iterator[Path]:
                     raise OSError(Path(folder, "error.log").read_text())
                 process.terminate()
                 process.wait(5)
-
-
-# [/nginx]
 
 
 async def greet(websocket: ServerConnection) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+import first_message
 import pytest
 import trustme
 from websockets.asyncio.client import connect
@@ -445,6 +446,38 @@ def test_nothing_ends_a_connection_when_the_token_ends(run_async: Run) -> None:
                 return await websocket.recv(), await status_of(uri, None)
 
     assert run_async(revoke()) == ("still here", 401)
+
+
+@claim(
+    "no-token-no-service",
+    "RFC 6455 section 7.4.1",
+    "RFC 6455 section 10.5",
+)
+def test_the_first_message_decides(
+    run_async: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sends no token, or one that is not good, can be closed with 1008."""
+    monkeypatch.setattr(first_message, "PATIENCE", 0.2)
+
+    async def dial(*messages: str) -> tuple[list[str | bytes], int | None, str | None]:
+        async with (
+            serve(first_message.handle, "127.0.0.1", 0) as server,
+            connect(uri_of(server), proxy=None) as websocket,
+        ):
+            for message in messages:
+                await websocket.send(message)
+            heard = []
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    heard.append(await websocket.recv())
+        return heard, websocket.close_code, websocket.close_reason
+
+    assert run_async(dial()) == ([], 1008, "no token came")
+    assert run_async(dial("a guess")) == ([], 1008, "bad token")
+    late = first_message.issue("bob", -1)
+    assert run_async(dial(late)) == ([], 1008, "bad token")
+    short = first_message.issue("bob", 0.3)
+    assert run_async(dial(short)) == (["welcome, bob"], 1008, "token has ended")
 
 
 @claim("wss-needs-a-good-certificate", "RFC 6455 section 4.1", "Python docs: ssl")
