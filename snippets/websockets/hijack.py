@@ -4,13 +4,12 @@ Needs: chromium, hijack.html, pip install websockets
 """
 
 import asyncio
-import contextlib
 import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -57,8 +56,7 @@ class Bank:
 
     def __init__(self) -> None:
         """Begin with the first visit."""
-        self.port = 0
-        self.visits = list(VISITS)
+        self.port, self.visits = 0, list(VISITS)
         self.over = asyncio.Event()
 
     def request(self, _: ServerConnection, request: Request) -> Response | None:
@@ -101,8 +99,8 @@ class Bank:
 
 
 @contextmanager
-def profile() -> Iterator[str]:
-    """Make settings for a Chromium that takes third-party cookies.
+def browser(chromium: str, url: str) -> Iterator[None]:
+    """Show a page in a Chromium that takes third-party cookies.
 
     An ordinary window does; headless ones refuse them, as private windows do.
     """
@@ -110,24 +108,12 @@ def profile() -> Iterator[str]:
         settings = Path(folder, "Default", "Preferences")
         settings.parent.mkdir()
         settings.write_text(json.dumps({"profile": {"cookie_controls_mode": 0}}))
-        yield folder
-
-
-@asynccontextmanager
-async def browser(chromium: str, folder: str, url: str) -> AsyncIterator[None]:
-    """Run a Chromium on this page until the end of the block."""
-    quiet = subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(
-        *(chromium, *FLAGS, f"--user-data-dir={folder}", url),
-        stdout=quiet,
-        stderr=quiet,
-    )
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
+        command = [chromium, *FLAGS, f"--user-data-dir={folder}", url]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            try:
+                yield
+            finally:
+                process.terminate()
 
 
 async def main() -> None:
@@ -137,15 +123,13 @@ async def main() -> None:
         print("This program needs chromium.")
         return
     bank = Bank()
-    async with asyncio.timeout(15):
-        async with serve(
-            bank.tell, "127.0.0.1", 0, process_request=bank.request
-        ) as server:
-            bank.port = server.sockets[0].getsockname()[1]
-            url = f"http://bank.localhost:{bank.port}/login"
-            with profile() as folder:
-                async with browser(chromium, folder, url):
-                    await bank.over.wait()
+    async with (
+        asyncio.timeout(15),
+        serve(bank.tell, "127.0.0.1", 0, process_request=bank.request) as server,
+    ):
+        bank.port = server.sockets[0].getsockname()[1]
+        with browser(chromium, f"http://bank.localhost:{bank.port}/login"):
+            await bank.over.wait()
 
 
 asyncio.run(main())
