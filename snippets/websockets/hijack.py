@@ -15,13 +15,12 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 PAGE = Path(__file__).with_name("hijack.html")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-    *("--no-first-run", "--disable-background-networking", "--disable-sync"),
+    "--disable-background-networking",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE *.localhost",
 )
 COOKIES = (
@@ -37,20 +36,6 @@ VISITS = (  # where the browser goes after the login, and what the bank's server
 )
 
 
-def cookies_of(request: Request) -> str:
-    """Name the cookies that came with a request."""
-    sent = request.headers.get("Cookie", "")
-    return " ".join(pair.partition("=")[0] for pair in sent.split("; ")) or "no cookie"
-
-
-def answer(
-    status: HTTPStatus, body: bytes = b"", *headers: tuple[str, str]
-) -> Response:
-    """Make an answer of HTTP, after which the connection is closed."""
-    fixed = [("Content-Length", str(len(body))), ("Connection", "close")]
-    return Response(status, status.phrase, Headers([*fixed, *headers]), body)
-
-
 class Bank:
     """The bank, the blog and the evil page: three hosts on one port."""
 
@@ -59,43 +44,42 @@ class Bank:
         self.port, self.visits = 0, list(VISITS)
         self.over = asyncio.Event()
 
-    def request(self, _: ServerConnection, request: Request) -> Response | None:
+    def answer(self, asked: ServerConnection, request: Request) -> Response | None:
         """Answer HTTP; None lets the handshake of a WebSocket go on."""
         path = urlsplit(request.path)
         if "Upgrade" in request.headers:
-            return self.check(request) if path.query == "checked" else None
-        if path.path == "/login":
-            return self.next_visit(*(("Set-Cookie", cookie) for cookie in COOKIES))
+            return self.check(asked, request) if path.query == "checked" else None
         if path.path == "/told":
-            self.note(request.headers["Host"].partition(":")[0], path.query)
-            return self.next_visit()
-        body = {"/balance": b"100", "/": PAGE.read_bytes()}.get(path.path, b"")
-        return answer(HTTPStatus.OK, body, ("Content-Type", "text/html"))
+            host = request.headers["Host"].partition(":")[0]
+            print(f"a page of {host}; {self.visits.pop(0)[1]}")
+            for way, result in parse_qsl(path.query):
+                print(f"  {way}: {result}")
+        if path.path in {"/login", "/told"} and self.visits:
+            response = asked.respond(HTTPStatus.FOUND, "")
+            response.headers["Location"] = self.visits[0][0].format(port=self.port)
+            for cookie in COOKIES:
+                if path.path == "/login":
+                    response.headers["Set-Cookie"] = cookie
+            return response
+        if not self.visits:
+            self.over.set()
+        response = asked.respond(HTTPStatus.OK, PAGE.read_text())
+        response.headers.clear()
+        response.headers["Content-Type"] = "text/html"
+        return response
 
-    def check(self, request: Request) -> Response | None:
+    def check(self, asked: ServerConnection, request: Request) -> Response | None:
         """Let in the bank's own pages alone; `origins=` of serve() does the same."""
         if request.headers.get("Origin") == f"http://bank.localhost:{self.port}":
             return None
-        return answer(HTTPStatus.FORBIDDEN)
-
-    def note(self, host: str, told: str) -> None:
-        """Print what the page has found out."""
-        print(f"a page of {host}; {self.visits.pop(0)[1]}")
-        for way, result in parse_qsl(told):
-            print(f"  {way}: {result}")
-
-    def next_visit(self, *headers: tuple[str, str]) -> Response:
-        """Send the browser on."""
-        if not self.visits:
-            self.over.set()
-            return answer(HTTPStatus.OK)
-        goal = self.visits[0][0].format(port=self.port)
-        return answer(HTTPStatus.FOUND, b"", ("Location", goal), *headers)
+        return asked.respond(HTTPStatus.FORBIDDEN, "a foreign page\n")
 
     async def tell(self, websocket: ServerConnection) -> None:
         """Take whoever has a cookie for its owner: that is the mistake."""
         assert websocket.request is not None
-        await websocket.send(f"your balance is 100, by {cookies_of(websocket.request)}")
+        sent = websocket.request.headers.get("Cookie", "")
+        names = [pair.partition("=")[0] for pair in sent.split("; ")]
+        await websocket.send(f"your balance is 100, by {' '.join(names)}")
 
 
 @contextmanager
@@ -125,7 +109,7 @@ async def main() -> None:
     bank = Bank()
     async with (
         asyncio.timeout(15),
-        serve(bank.tell, "127.0.0.1", 0, process_request=bank.request) as server,
+        serve(bank.tell, "127.0.0.1", 0, process_request=bank.answer) as server,
     ):
         bank.port = server.sockets[0].getsockname()[1]
         with browser(chromium, f"http://bank.localhost:{bank.port}/login"):

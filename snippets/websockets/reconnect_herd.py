@@ -10,11 +10,6 @@ LONGEST = 30.0  # seconds
 
 
 # [waits]
-def fixed(_: int) -> float:
-    """Wait one second before each attempt."""
-    return 1.0
-
-
 def backoff(attempt: int) -> float:
     """Wait twice as long before each further attempt."""
     return min(LONGEST, 2.0**attempt)
@@ -53,7 +48,6 @@ def come_back(wait: Callable[[int], float]) -> tuple[int, int, int]:
 
 chance = random.Random(1)  # noqa: S311 - the same on each run
 for name, way in {
-    "1 s each time": fixed,
     "1, 2, 4 … s": backoff,
     "jitter: up to 1, 2, 4 … s": jitter,
     "jitter: up to 10, 20, 30 s": wide_jitter,
