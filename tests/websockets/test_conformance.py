@@ -132,6 +132,7 @@ def test_a_client_passes_every_case(client: str, run_long: Callable[..., Any]) -
     check(run_long(serve()), CASES, client)
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file .*kosoku:ResourceWarning")
 def test_compression_passes_its_cases(
     run_long: Callable[..., Any], tmp_path: Path
 ) -> None:
