@@ -9,7 +9,6 @@ EACH_SECOND = 100  # handshakes that the server manages; it refuses the rest
 LONGEST = 30.0  # seconds
 
 
-# [waits]
 def backoff(attempt: int) -> float:
     """Wait twice as long before each further attempt."""
     return min(LONGEST, 2.0**attempt)
@@ -23,9 +22,6 @@ def jitter(attempt: int) -> float:
 def wide_jitter(attempt: int) -> float:
     """Let also the first wait be a random part of many seconds."""
     return chance.uniform(0, min(LONGEST, 10 * backoff(attempt)))
-
-
-# [/waits]
 
 
 def come_back(wait: Callable[[int], float]) -> tuple[int, int, int]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from websockets.asyncio.client import connect
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, unix_serve
 from websockets.exceptions import InvalidStatus
 
 PROGRAM = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -91,17 +91,15 @@ async def dial(port: int) -> str:
 
 async def main() -> None:
     """Add to the configuration, line by line, and dial each time."""
-    async with asyncio.timeout(10), serve(greet, "127.0.0.1", 0) as server:
-        backend = server.sockets[0].getsockname()[1]
-        for name, lines in STEPS.items():
-            with socket.create_server(("127.0.0.1", 0)) as door:
-                port = door.getsockname()[1]
-                target = f"proxy_pass http://127.0.0.1:{backend}; {lines}"
-                site = (
-                    f"server {{ listen 127.0.0.1:{port}; location / {{ {target} }} }}"
-                )
-                with nginx(door, site):
-                    print(f"{name}  {await dial(port)}")
+    with tempfile.TemporaryDirectory() as folder:
+        async with asyncio.timeout(10), unix_serve(greet, f"{folder}/chat.sock"):
+            for name, lines in STEPS.items():
+                with socket.create_server(("127.0.0.1", 0)) as door:
+                    port = door.getsockname()[1]
+                    target = f"proxy_pass http://unix:{folder}/chat.sock; {lines}"
+                    site = f"listen 127.0.0.1:{port}; location / {{ {target} }}"
+                    with nginx(door, f"server {{ {site} }}"):
+                        print(f"{name}  {await dial(port)}")
 
 
 if __name__ == "__main__":
