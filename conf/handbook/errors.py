@@ -26,7 +26,8 @@ ROW = re.compile(
 )
 PRINTED = re.compile(r"\[Errno (?P<number>-?\d+)\](?P<text>[^\n'\"]*)")
 WITHOUT = re.compile(
-    r"\b(?P<type>[A-Z]\w*Error|gaierror|RemoteDisconnected)(?:: |\(')(?P<text>[^'\n]+)"
+    r"\b(?P<type>[A-Z]\w*Error|gaierror|RemoteDisconnected|BadStatusLine|IncompleteRead)"
+    r"(?:: |\(')(?P<text>[^'\n]+)"
 )
 
 
