@@ -109,7 +109,10 @@ async def chromium(url: str, *, third_party_cookies: bool) -> AsyncIterator[None
     if program is None:
         pytest.skip("no chromium: install it to run the browser tests")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        mode = {"profile": {"cookie_controls_mode": 0 if third_party_cookies else 1}}
+        mode = {
+            "profile": {"cookie_controls_mode": 0 if third_party_cookies else 1},
+            "net": {"network_prediction_options": 2},  # dial only for a request
+        }
         settings = Path(folder, "Default", "Preferences")
         await asyncio.to_thread(settings.parent.mkdir)
         await asyncio.to_thread(settings.write_text, json.dumps(mode))
