@@ -5,6 +5,7 @@ Varies: chat_{text}"
 """
 
 import asyncio
+import contextlib
 import secrets
 import time
 
@@ -31,6 +32,8 @@ async def handle(websocket: ServerConnection) -> None:
     except TimeoutError:
         await websocket.close(1008, "no token came")
         return
+    except ConnectionClosed:
+        return  # it has left: no error, and no traceback in the log
     user, end = tokens.get(token, ("", 0))
     left = end - time.monotonic()
     if left <= 0:
@@ -38,8 +41,9 @@ async def handle(websocket: ServerConnection) -> None:
         return
     try:
         async with asyncio.timeout(left):
-            await websocket.send(f"welcome, {user}")
-            await websocket.wait_closed()  # in your project, the conversation
+            with contextlib.suppress(ConnectionClosed):
+                await websocket.send(f"welcome, {user}")
+                await websocket.wait_closed()  # in your project, the conversation
     except TimeoutError:
         await websocket.close(1008, "token has ended")
 

@@ -49,12 +49,12 @@ async def main() -> None:
     authority.configure_trust(trusting)
     good = context_for(authority.issue_cert(NAME))
     async with asyncio.timeout(5):
-        print("all in order:", await dial(good, trusting))
-        print("unknown CA:", await dial(good, ssl.create_default_context()))
+        print("all in order ", await dial(good, trusting))
+        print("unknown CA ", await dial(good, ssl.create_default_context()))
         old = context_for(authority.issue_cert(NAME, not_after=YESTERDAY))
-        print("too old:", await dial(old, trusting))
+        print("too old ", await dial(old, trusting))
         other = context_for(authority.issue_cert("shop.example"))
-        print("other name:", await dial(other, trusting))
+        print("other name ", await dial(other, trusting))
 
 
 asyncio.run(main())
