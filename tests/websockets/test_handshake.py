@@ -70,7 +70,10 @@ def test_the_accept_value_of_the_rfc() -> None:
 
 @claim("ws-starts-with-http", "RFC 6455 sections 1.3, 4.1 and 4.2.2", "RFC 9110 7.8")
 def test_a_websocket_begins_as_an_http_request(ends: Ends) -> None:
-    """A WebSocket begins as an HTTP/1.1 GET that asks for an upgrade, and opens with the answer 101 on the same connection."""
+    """A WebSocket begins as an HTTP/1.1 GET that asks for an upgrade.
+
+    The answer 101 opens it, on the same connection.
+    """
     client, sock = ends
     before = client.getsockname(), client.getpeername()
     server = upgraded(ends)
@@ -135,7 +138,10 @@ def old_answer(_: bytes) -> bytes:
 
 @claim("accept-proves-understanding", "RFC 6455 sections 1.3 and 4.1")
 def test_an_echo_or_an_old_answer_opens_nothing(listener: socket.socket) -> None:
-    """Whoever has not read the request as a WebSocket handshake cannot give the accept value: neither an echo, nor a web server, nor an answer from a cache."""
+    """The accept value shows that the request was read as a WebSocket handshake.
+
+    An echo, a web server or an answer from a cache cannot give it.
+    """
     assert "the server says GET" in refused(listener, lambda request: request)
     page = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
     assert "200 OK" in refused(listener, lambda _: page)
@@ -149,7 +155,10 @@ def test_an_echo_or_an_old_answer_opens_nothing(listener: socket.socket) -> None
 
 @claim("accept-is-no-authentication", "RFC 6455 sections 1.3 and 10.5")
 def test_anybody_can_compute_the_accept_value(listener: socket.socket) -> None:
-    """The accept value authenticates nobody: any server computes it from the request alone, without a secret."""
+    """The accept value authenticates nobody.
+
+    Any server computes it from the request alone, without a secret.
+    """
 
     def stranger(request: bytes) -> bytes:
         key = re.search(rb"Sec-WebSocket-Key: (\S+)", request)
@@ -165,7 +174,11 @@ def test_anybody_can_compute_the_accept_value(listener: socket.socket) -> None:
 
 @claim("client-checks-the-answer", "RFC 6455 section 4.1")
 def test_a_client_believes_nothing_else() -> None:
-    """A client opens only if the status is 101, Upgrade, Connection and Sec-WebSocket-Accept are right, and no subprotocol or extension was chosen that it did not offer."""
+    """A client believes only the right answer.
+
+    The status is 101; Upgrade, Connection and Sec-WebSocket-Accept are right; no
+    subprotocol and no extension was chosen that it did not offer.
+    """
     right = old_answer(b"")
 
     def first(answer: bytes) -> object:
@@ -188,7 +201,10 @@ def test_a_client_believes_nothing_else() -> None:
 
 @claim("version-is-13", "RFC 6455 sections 4.2.2 and 4.4")
 def test_another_version_is_told_the_right_one() -> None:
-    """A server that is asked for another version answers with an error such as 426 and says Sec-WebSocket-Version: 13."""
+    """A server that is asked for another version refuses, and names the right one.
+
+    It answers with an error such as 426 and Sec-WebSocket-Version: 13.
+    """
     for version in (b"0", b"8", b"12", b"14"):
         server = ServerConnection()
         server.feed(REQUEST.replace(b"Version: 13", b"Version: " + version))
@@ -203,7 +219,10 @@ def test_another_version_is_told_the_right_one() -> None:
 
 @claim("subprotocol-is-from-the-offer", "RFC 6455 sections 1.9, 4.1 and 4.2.2")
 def test_a_subprotocol_is_one_of_those_offered_or_none() -> None:
-    """The server takes one of the subprotocols that the client offers, or none; a client closes when it gets another."""
+    """The server takes one of the subprotocols that the client offers, or none.
+
+    A client closes when it gets another.
+    """
     for spoken, chosen in (("b", "b"), ("a", "a"), (None, None)):
         client = ClientConnection("127.0.0.1", subprotocols=["a", "b"])
         server = ServerConnection()
@@ -226,10 +245,13 @@ def test_a_subprotocol_is_one_of_those_offered_or_none() -> None:
 @claim(
     "ws-becomes-plain-socket",
     "RFC 6455 sections 1.5, 5.1 and 5.2",
-    often_said="Once it is set up, a WebSocket turns into a plain, lasting socket connection.",
+    often_said="Once set up, a WebSocket turns into a plain, lasting connection.",
 )
 def test_after_the_101_raw_text_is_a_violation(ends: Ends) -> None:
-    """After the 101 it is the same TCP connection, and everything on it is frames, masked from the client: raw text is closed with 1002."""
+    """After the 101 the TCP connection is the same, but it carries only frames.
+
+    Those of the client are masked; raw text is closed with 1002.
+    """
     client, sock = ends
     server = upgraded(ends)
     head(client)
@@ -245,10 +267,13 @@ def test_after_the_101_raw_text_is_a_violation(ends: Ends) -> None:
 @claim(
     "ws-works-at-http-layer",
     "RFC 6455 section 1.7",
-    often_said="Sockets work at layer 4, and WebSocket at the layer of HTTP, on top of it.",
+    often_said="Sockets work at layer 4, WebSocket at the layer of HTTP, on top of it.",
 )
 def test_after_the_101_nothing_is_http(ends: Ends) -> None:
-    """WebSocket is a protocol beside HTTP, directly over TCP: only its handshake is HTTP, and an HTTP request after it is a violation."""
+    """WebSocket is a protocol beside HTTP, directly over TCP.
+
+    Only its handshake is HTTP; a request after it is a violation.
+    """
     client, sock = ends
     server = upgraded(ends)
     assert head(client).startswith(b"HTTP/1.1")
@@ -270,7 +295,10 @@ def test_after_the_101_nothing_is_http(ends: Ends) -> None:
     often_said="A WebSocket is a TCP socket in an abstract form.",
 )
 def test_a_websocket_and_a_raw_tcp_program_do_not_talk(listener: socket.socket) -> None:
-    """WebSocket is a layer over TCP with a handshake and frames of its own: with a program that speaks raw TCP it cannot talk, in neither direction."""
+    """WebSocket is a protocol over TCP, with a handshake and frames of its own.
+
+    It cannot talk with a program that speaks raw TCP, in neither direction.
+    """
     assert "the server says GET" in refused(listener, lambda request: request)
     server = ServerConnection()
     server.feed(b"hello\r\n\r\n")
@@ -280,7 +308,10 @@ def test_a_websocket_and_a_raw_tcp_program_do_not_talk(listener: socket.socket) 
 
 @claim("both-use-ip-and-port", "RFC 6455 section 3", "ip(7)")
 def test_a_websocket_has_two_addresses(ends: Ends) -> None:
-    """A WebSocket reaches its peer by address and port like any TCP connection, though a program names it by a URL."""
+    """A WebSocket reaches its peer by address and port, as any TCP connection does.
+
+    A program names it by a URL.
+    """
     client, sock = ends
     upgraded(ends)
     assert client.getpeername() == sock.getsockname()
@@ -303,7 +334,10 @@ def test_the_transport_is_tcp(ends: Ends) -> None:
     often_said="WebSocket is a technology of HTML5.",
 )
 def test_two_programs_without_html(ends: Ends) -> None:
-    """The browser's interface came with HTML5; the protocol is the IETF's, and two programs use it without any HTML."""
+    """The browser's interface came with HTML5, the protocol is the IETF's.
+
+    Two programs use it without any HTML.
+    """
     client, sock = ends
     server = upgraded(ends)
     talk = head(client)
@@ -316,7 +350,8 @@ def test_two_programs_without_html(ends: Ends) -> None:
 
 cited(
     "browser-hides-the-refusal",
-    "A browser tells a script nothing of a refused handshake: an error event, and a close event with 1006.",
+    "A browser does not tell a script why a handshake was refused: there is an error "
+    "event, and a close event with 1006.",
     "WHATWG WebSockets Standard, section 4, feedback from the protocol",
     "RFC 6455 section 7.1.7",
 )
