@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import redis.asyncio as redis
@@ -43,9 +43,10 @@ async def node(path: str) -> None:
             finally:
                 clients.remove(websocket)
 
+        # In a TaskGroup: if one task fails, the node ends.
         async with (
             serve(handle, "127.0.0.1", 0) as server,
-            asyncio.TaskGroup() as group,  # if one task fails, the node ends
+            asyncio.TaskGroup() as group,
         ):
             relay = group.create_task(pass_on(heard, clients), name="relay")
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.close)
@@ -64,23 +65,23 @@ async def pass_on(heard: redis.client.PubSub, clients: set[ServerConnection]) ->
 # [/node]
 
 
-@contextlib.asynccontextmanager
-async def redis_server(folder: str, *options: str) -> AsyncIterator[str]:
+@contextlib.contextmanager
+def redis_server(folder: str, *options: str) -> Iterator[str]:
     """Run a Redis that listens on a UNIX socket and on no port; give its path."""
     path = str(Path(folder, "redis.sock"))
     command = ["redis-server", "--port", "0", "--unixsocket", path, "--save", ""]
-    process = await asyncio.create_subprocess_exec(
-        *(*command, "--dir", folder, *options), stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    try:
-        async for line in process.stdout:
-            if b"ready to accept connections" in line.lower():
-                break
-        yield path
-    finally:
-        process.terminate()
-        await process.communicate()
+    with subprocess.Popen(
+        [*command, "--dir", folder, *options], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if b"ready to accept connections" in line.lower():
+                    break
+            yield path
+        finally:
+            process.terminate()
+            process.communicate(timeout=5)
 
 
 @contextlib.asynccontextmanager
@@ -101,7 +102,7 @@ async def main() -> None:
     """Let clients of two nodes talk."""
     async with asyncio.timeout(10), contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        path = await stack.enter_async_context(redis_server(folder))
+        path = stack.enter_context(redis_server(folder))
         clients = {}
         for number, name in enumerate(("alice", "bob"), 1):
             uri = await stack.enter_async_context(node_process(path))

@@ -1,11 +1,13 @@
 """A page of another origin opens a WebSocket to the bank: a real browser at work.
 
-Needs: chromium, hijack.html, pip install websockets
+Needs: Linux, chromium, hijack.html, pip install websockets
 """
 
 import asyncio
 import json
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -67,6 +69,7 @@ class Bank:
             return response
         if not self.visits:
             self.over.set()
+            return asked.respond(HTTPStatus.NO_CONTENT, "")
         response = asked.respond(HTTPStatus.OK, PAGE.read_text())
         response.headers.clear()
         response.headers["Content-Type"] = "text/html"
@@ -97,11 +100,13 @@ def browser(chromium: str, url: str) -> Iterator[None]:
         settings.parent.mkdir()
         settings.write_text(json.dumps(SETTINGS))
         command = [chromium, *FLAGS, f"--user-data-dir={folder}", url]
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(
+            command, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as process:
             try:
                 yield
             finally:
-                process.terminate()
+                os.killpg(process.pid, signal.SIGKILL)  # it has many processes
 
 
 async def main() -> None:
@@ -111,10 +116,8 @@ async def main() -> None:
         print("This program needs chromium.")
         return
     bank = Bank()
-    async with (
-        asyncio.timeout(15),
-        serve(bank.tell, "127.0.0.1", 0, process_request=bank.answer) as server,
-    ):
+    serving = serve(bank.tell, "127.0.0.1", 0, process_request=bank.answer)
+    async with asyncio.timeout(15), serving as server:
         bank.port = server.sockets[0].getsockname()[1]
         with browser(chromium, f"http://bank.localhost:{bank.port}/login"):
             await bank.over.wait()

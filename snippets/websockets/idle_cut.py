@@ -60,10 +60,8 @@ async def main(ping_interval: float | None = None) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
-        async with (
-            asyncio.timeout(10),
-            serve(news, "127.0.0.1", 0, ping_interval=None) as server,
-        ):
+        serving = serve(news, "127.0.0.1", 0, ping_interval=None)
+        async with asyncio.timeout(10), serving as server:
             backend = server.sockets[0].getsockname()[1]
             with nginx(door, SITE.format(port=port, backend=backend)) as folder:
                 await until_the_end(port, ping_interval)

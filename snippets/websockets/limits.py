@@ -91,16 +91,14 @@ async def tell(uri: str, *messages: str) -> str:
 
 async def main() -> None:
     """Ask for too much of each."""
-    async with (
-        asyncio.timeout(5),
-        serve(
-            *(answer, "127.0.0.1", 0),
-            create_connection=Counted,
-            process_request=admit,
-            max_size=2_000,  # bytes of a message; 1 MiB unless you say so
-            open_timeout=0.3,  # seconds for the handshake; 10 unless you say so
-        ) as server,
-    ):
+    serving = serve(
+        *(answer, "127.0.0.1", 0),
+        create_connection=Counted,
+        process_request=admit,
+        max_size=2_000,  # bytes of a message; 1 MiB unless you say so
+        open_timeout=0.3,  # seconds for the handshake; 10 unless you say so
+    )
+    async with asyncio.timeout(5), serving as server:
         host, port = server.sockets[0].getsockname()[:2]
         uri = f"ws://{host}:{port}/"
         print("2,000 bytes:", await tell(uri, "x" * 2_000))

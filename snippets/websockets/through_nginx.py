@@ -82,7 +82,9 @@ async def greet(websocket: ServerConnection) -> None:
 async def dial(port: int) -> str:
     """Dial nginx, and say what becomes of the handshake."""
     try:
-        async with connect(f"ws://127.0.0.1:{port}/", proxy=None) as websocket:
+        async with connect(
+            f"ws://127.0.0.1:{port}/", user_agent_header=None, proxy=None
+        ) as websocket:
             return f"101  {await websocket.recv()!r}"
     except InvalidStatus as refused:
         answer = (refused.response.body or b"").decode().splitlines()[0]
@@ -92,7 +94,8 @@ async def dial(port: int) -> str:
 async def main() -> None:
     """Add to the configuration, line by line, and dial each time."""
     with tempfile.TemporaryDirectory() as folder:
-        async with asyncio.timeout(10), unix_serve(greet, f"{folder}/chat.sock"):
+        serving = unix_serve(greet, f"{folder}/chat.sock", server_header=None)
+        async with asyncio.timeout(10), serving:
             for name, lines in STEPS.items():
                 with socket.create_server(("127.0.0.1", 0)) as door:
                     port = door.getsockname()[1]

@@ -54,10 +54,8 @@ async def dial(what: str, uri: str) -> None:
 
 async def main() -> None:
     """Use a ticket, use it again, come too late, and come without."""
-    async with (
-        asyncio.timeout(5),
-        serve(greet, "127.0.0.1", 0, process_request=redeem) as server,
-    ):
+    serving = serve(greet, "127.0.0.1", 0, process_request=redeem)
+    async with asyncio.timeout(5), serving as server:
         uri = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/chat"
         ticket = issue("alice")
         await dial("a fresh ticket", f"{uri}?ticket={ticket}")

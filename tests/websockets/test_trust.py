@@ -7,7 +7,9 @@ import contextlib
 import datetime
 import inspect
 import json
+import os
 import shutil
+import signal
 import ssl
 import subprocess
 import tempfile
@@ -120,12 +122,13 @@ async def chromium(url: str, *, third_party_cookies: bool) -> AsyncIterator[None
             *(program, *FLAGS, f"--user-data-dir={folder}", url),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             yield
         finally:
             with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+                os.killpg(process.pid, signal.SIGKILL)  # it has many processes
             await process.wait()
 
 
