@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import redis.asyncio as redis
@@ -22,7 +22,6 @@ from websockets.exceptions import ConnectionClosed
 CHANNEL = "chat"
 
 
-# [node]
 async def node(path: str) -> None:
     """Serve WebSockets; all that any node hears goes through Redis to every node."""
     clients: set[ServerConnection] = set()
@@ -62,9 +61,6 @@ async def pass_on(heard: redis.client.PubSub, clients: set[ServerConnection]) ->
             broadcast(clients, event["data"])
 
 
-# [/node]
-
-
 @contextlib.contextmanager
 def redis_server(folder: str, *options: str) -> Iterator[str]:
     """Run a Redis that listens on a UNIX socket and on no port; give its path."""
@@ -84,33 +80,25 @@ def redis_server(folder: str, *options: str) -> Iterator[str]:
             process.communicate(timeout=5)
 
 
-@contextlib.asynccontextmanager
-async def node_process(path: str) -> AsyncIterator[str]:
+@contextlib.contextmanager
+def node_process(path: str) -> Iterator[str]:
     """Run this file once more, as a node; give its address."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, __file__, path), stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    try:
-        yield f"ws://127.0.0.1:{int(await process.stdout.readline())}/"
-    finally:
-        process.terminate()
-        await process.wait()
+    with subprocess.Popen(
+        [sys.executable, __file__, path], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield f"ws://127.0.0.1:{int(process.stdout.readline())}/"
+        finally:
+            process.terminate()
 
 
-async def main() -> None:
-    """Let clients of two nodes talk."""
-    async with asyncio.timeout(10), contextlib.AsyncExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        path = stack.enter_context(redis_server(folder))
-        clients = {}
-        for number, name in enumerate(("alice", "bob"), 1):
-            uri = await stack.enter_async_context(node_process(path))
-            clients[name] = await stack.enter_async_context(connect(uri, proxy=None))
-            print(f"{name} is connected to process {number}")
-        await clients["alice"].send("hello from alice")
-        for name, websocket in clients.items():
-            print(f"{name} hears {await websocket.recv()!r}")
+async def talk(one: str, two: str) -> None:
+    """Let a client of one node speak to a client of the other."""
+    async with connect(one, proxy=None) as alice, connect(two, proxy=None) as bob:
+        await alice.send("hello from alice")
+        print("alice, at one process, hears", await alice.recv())
+        print("bob, at another, hears", await bob.recv())
 
 
 if __name__ != "__main__":
@@ -120,4 +108,10 @@ elif len(sys.argv) == 2:
 elif os.name != "posix" or shutil.which("redis-server") is None:
     print("This program needs Linux and redis-server.")
 else:
-    asyncio.run(main())
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        redis_server(folder) as redis_path,
+        node_process(redis_path) as first,
+        node_process(redis_path) as second,
+    ):
+        asyncio.run(asyncio.wait_for(talk(first, second), timeout=5))

@@ -7,11 +7,12 @@ import asyncio
 import re
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 from through_nginx import PROGRAM, nginx
 from websockets.asyncio.client import connect
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, unix_serve
 from websockets.exceptions import ConnectionClosed
 
 # [site]
@@ -19,7 +20,7 @@ SITE = """
 server {{
     listen 127.0.0.1:{port};
     location / {{
-        proxy_pass http://127.0.0.1:{backend};
+        proxy_pass http://unix:{folder}/chat.sock;
         proxy_http_version 1.1;
         proxy_set_header Upgrade $http_upgrade;
         proxy_set_header Connection "upgrade";
@@ -58,15 +59,17 @@ async def main(ping_interval: float | None = None) -> None:
         except ConnectionClosed as error:
             server_saw.put_nowait(str(error))
 
-    with socket.create_server(("127.0.0.1", 0)) as door:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        socket.create_server(("127.0.0.1", 0)) as door,
+    ):
         port = door.getsockname()[1]
-        serving = serve(news, "127.0.0.1", 0, ping_interval=None)
-        async with asyncio.timeout(10), serving as server:
-            backend = server.sockets[0].getsockname()[1]
-            with nginx(door, SITE.format(port=port, backend=backend)) as folder:
+        serving = unix_serve(news, f"{folder}/chat.sock", ping_interval=None)
+        async with asyncio.timeout(10), serving:
+            with nginx(door, SITE.format(port=port, folder=folder)) as logs:
                 await until_the_end(port, ping_interval)
                 print("server:", await server_saw.get())
-                log = await asyncio.to_thread(Path(folder, "error.log").read_text)
+                log = await asyncio.to_thread(Path(logs, "error.log").read_text)
                 for line in re.findall(r"upstream timed out.*?(?=, client)", log):
                     print("nginx:", line)
 

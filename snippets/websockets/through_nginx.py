@@ -5,6 +5,7 @@ Needs: Linux, nginx, pip install websockets
 
 import asyncio
 import contextlib
+import http.client
 import os
 import shutil
 import socket
@@ -14,34 +15,38 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, unix_serve
-from websockets.exceptions import InvalidStatus
 
 PROGRAM = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 AROUND = """
 daemon off;
 {user}
-pid {folder}/pid;
-error_log {folder}/error.log info;
+pid pid;
+error_log error.log info;
 events {{}}
 http {{
-access_log {folder}/access.log;
-client_body_temp_path {folder}/body;
-proxy_temp_path {folder}/proxy;
-fastcgi_temp_path {folder}/fastcgi;
-uwsgi_temp_path {folder}/uwsgi;
-scgi_temp_path {folder}/scgi;
-{site}
+    access_log access.log;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    {site}
 }}
 """
-# [steps]
-STEPS = {
-    "proxy_pass alone": "",
-    "and HTTP/1.1": "proxy_http_version 1.1;",
-    "and two headers": "proxy_http_version 1.1;"
-    'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";',
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",  # the RFC's example
 }
+# [steps]
+LINES = (
+    "",  # proxy_pass alone
+    "proxy_http_version 1.1;",
+    "proxy_set_header Upgrade $http_upgrade;",
+    'proxy_set_header Connection "upgrade";',
+)
 # [/steps]
 
 
@@ -57,10 +62,9 @@ def nginx(listener: socket.socket, site: str) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory() as folder:
         user = "user root;" if os.geteuid() == 0 else ""  # who may read the folder
-        conf = Path(folder, "nginx.conf")
-        conf.write_text(AROUND.format(user=user, folder=folder, site=site))
+        Path(folder, "nginx.conf").write_text(AROUND.format(user=user, site=site))
         with subprocess.Popen(
-            [str(PROGRAM), "-p", folder, "-e", f"{folder}/error.log", "-c", conf],
+            [str(PROGRAM), "-p", folder, "-e", "error.log", "-c", "nginx.conf"],
             env=os.environ | {"NGINX": f"{listener.fileno()};"},
             pass_fds=[listener.fileno()],
         ) as process:
@@ -74,35 +78,35 @@ def nginx(listener: socket.socket, site: str) -> Iterator[Path]:
                 process.wait(5)
 
 
-async def greet(websocket: ServerConnection) -> None:
-    """Say one word."""
-    await websocket.send("hello")
+async def stay(websocket: ServerConnection) -> None:
+    """Hold the connection until the client leaves."""
+    await websocket.wait_closed()
 
 
-async def dial(port: int) -> str:
-    """Dial nginx, and say what becomes of the handshake."""
-    try:
-        async with connect(
-            f"ws://127.0.0.1:{port}/", user_agent_header=None, proxy=None
-        ) as websocket:
-            return f"101  {await websocket.recv()!r}"
-    except InvalidStatus as refused:
-        answer = (refused.response.body or b"").decode().splitlines()[0]
-        return f"{refused.response.status_code}  {answer}"
+def dial(port: int) -> str:
+    """Ask for a WebSocket by hand, and say what the answer is."""
+    asking = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.closing(asking):
+        asking.request("GET", "/", headers=HANDSHAKE)
+        answer = asking.getresponse()
+        told = answer.read().decode() or answer.reason
+        return f"{answer.status}  {told.splitlines()[0]}"
 
 
 async def main() -> None:
     """Add to the configuration, line by line, and dial each time."""
     with tempfile.TemporaryDirectory() as folder:
-        serving = unix_serve(greet, f"{folder}/chat.sock", server_header=None)
+        serving = unix_serve(stay, f"{folder}/chat.sock", server_header=None)
         async with asyncio.timeout(10), serving:
-            for name, lines in STEPS.items():
+            lines = f"proxy_pass http://unix:{folder}/chat.sock;"
+            for line in LINES:
+                lines += line
                 with socket.create_server(("127.0.0.1", 0)) as door:
                     port = door.getsockname()[1]
-                    target = f"proxy_pass http://unix:{folder}/chat.sock; {lines}"
-                    site = f"listen 127.0.0.1:{port}; location / {{ {target} }}"
+                    site = f"listen 127.0.0.1:{port}; location / {{ {lines} }}"
                     with nginx(door, f"server {{ {site} }}"):
-                        print(f"{name}  {await dial(port)}")
+                        told = await asyncio.to_thread(dial, port)
+                print(f"{line or 'proxy_pass alone'}  {told}")
 
 
 if __name__ == "__main__":
