@@ -17,7 +17,7 @@ SPHINX := $(BIN)/python -m sphinx -n -W --keep-going -c conf
 SOURCES := conf snippets tests
 export PYTHONPATH := conf
 
-.PHONY: help live html test check lint types record bench clean lock
+.PHONY: help live html test check conformance lint types record bench clean lock
 
 help:  ## list what make can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -64,6 +64,10 @@ types: $(READY)  ## check the types of the tools, the programs and the tests
 
 bench: $(READY)  ## measure builds, tests, pages and ways between processes
 	@$(BIN)/python -m handbook bench $(ARGS)
+
+conformance: $(READY)  ## every case of the Autobahn suite against the WebSocket core
+	@HANDBOOK_CASES=all $(BIN)/python -m pytest -q -s -p no:randomly \
+	  tests/websockets/test_conformance.py
 
 lock: $(READY)  ## make requirements.txt anew from requirements.in
 	@$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 \

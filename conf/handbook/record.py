@@ -795,6 +795,8 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
             lanes[lane] = [
                 _comparable(event, names, sockets, alone=alone) for event in events
             ]
+    if "chromium" in snippet.needs:
+        lanes = {}  # a browser opens connections as it likes
     ends = [names.text(words) for words in recording.ends]
     return {"transcripts": transcripts, "lanes": lanes, "ends": ends}
 
@@ -823,14 +825,17 @@ def _joined(events: list[Event], names: Names, sockets: dict[int, int]) -> list[
         by_other = event.get("by") in {"loop", "library"}
         received = call == "recv" and "by" in event
         full = call == "send" and event["socket"] in stalled
-        if not (by_other or received or full):
+        sealed = event.get("frames") == SEALED
+        if not (by_other or received or full or sealed):
             own.append(kept)
             continue
         which = repr(kept["result"]) if call == "accept" else ""
         key = (kept["socket"], call, which)
         before = rest.get(key, {})
         kept["line"] = 0
-        if full:  # how much went at once is up to the kernel and the other end
+        if sealed:  # keys and signatures differ, and so do the lengths
+            kept |= {"arguments": "TLS", "result": None, "frames": SEALED}
+        elif full:  # how much went at once is up to the kernel and the other end
             kept |= {"arguments": "as there was room", "result": None, "frames": []}
         else:
             frames = [names.text(words) for words in _whole(event)]
@@ -840,6 +845,8 @@ def _joined(events: list[Event], names: Names, sockets: dict[int, int]) -> list[
             sums = event.get("stream", before.get("stream", {}))
             kept["stream"] = sums["bytes"] if kept["frames"] and sums else sums
             kept |= {"arguments": [], "result": "the end" if ended else "more"}
+            if kept["frames"][:1] == SEALED:
+                kept |= {"frames": SEALED, "stream": {}}
         rest[key] = kept
     return own + list(rest.values())
 
@@ -847,6 +854,7 @@ def _joined(events: list[Event], names: Names, sockets: dict[int, int]) -> list[
 # Which of them a library uses, and for how much at once, is its own affair.
 _CALLS_ALIKE = {"recv_into": "recv", "recvmsg": "recv", "sendmsg": "send"}
 _SENDS = ("send", "sendmsg")
+SEALED = ["TLS"]  # what the recorder says of bytes that nobody can read
 
 
 def _is_partial(event: Event) -> bool:

@@ -152,7 +152,8 @@ class WebSocket:
                     self._connection.close(code, reason)
                 while await self._next_event():
                     pass  # what was on its way when we said goodbye
-                self._writer.write_eof()
+                if self._writer.can_write_eof():  # TLS cannot
+                    self._writer.write_eof()
                 while await self._reader.read(CHUNK):
                     pass  # the server closes first (RFC 6455 section 7.1.1)
         except OSError:

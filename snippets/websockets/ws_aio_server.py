@@ -166,7 +166,8 @@ class Peer:
         """End the stream, and let the client read what was sent before it goes."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER):
-                self._writer.write_eof()
+                if self._writer.can_write_eof():  # TLS cannot
+                    self._writer.write_eof()
                 while await self._reader.read(CHUNK):
                     pass
 

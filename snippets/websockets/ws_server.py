@@ -195,10 +195,6 @@ class Server:
         state, pinged = connection.state, False
         while True:
             yield from connection.events()
-            sock.settimeout(self._timeout)
-            sock.sendall(connection.data_to_send())
-            if connection.state is State.CLOSED:
-                return
             now = time.monotonic()
             if connection.state is not state:
                 state, began = connection.state, now
@@ -212,6 +208,10 @@ class Server:
                     pinged = True
             elif state is not State.OPEN and now - began > self._timeout:
                 raise TimeoutError(f"too slow while {state.value}")
+            sock.settimeout(self._timeout)
+            sock.sendall(connection.data_to_send())
+            if connection.state is State.CLOSED:
+                return
             if not select.select([sock], [], [], TICK)[0]:
                 continue
             data = sock.recv(CHUNK)

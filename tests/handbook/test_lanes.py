@@ -464,3 +464,80 @@ def test_the_threads_of_a_library_are_lanes_named_by_what_they_do(
     ]
     assert received.count('TEXT "hello" (deflate)') == 2
     assert "AF_UNIX" not in str(made.events)
+
+
+SEALED = '''
+    """Two ends speak TLS over memory, and the bytes over a socket of asyncio.{needs}"""
+
+    import asyncio
+    import os
+
+
+    async def handle(reader, writer):
+        await reader.read(1000)
+        writer.close()
+
+
+    async def main():
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"{begin}" + os.urandom(50 + os.getpid() % 10))
+            writer.close()
+            await writer.wait_closed()
+        print("said")
+
+
+    asyncio.run(main())
+'''
+
+
+@pytest.mark.parametrize(
+    ("needs", "begin", "same"),
+    [
+        ("", r"\x16\x03\x01", True),  # a record of TLS
+        ("", "other", False),
+        ("\n\n    Needs: chromium\n    ", "other", True),  # only what it printed counts
+    ],
+)
+def test_what_nobody_can_read_is_no_difference(
+    program: Write,
+    needs: str,
+    begin: str,
+    same: bool,  # noqa: FBT001
+) -> None:
+    written = program(SEALED.replace("{needs}", needs).replace("{begin}", begin))
+    first, second = (record.masked(record.run(written), written) for _ in range(2))
+    assert (first == second) is same
+    if "chromium" in written.needs:
+        assert first["lanes"] == {}
+
+
+ASKS = '''
+    """A request that is refused, with a new key and a date each time."""
+
+    import os
+    import socket
+    import time
+
+    request = b"GET / HTTP/1.1\\r\\nSec-WebSocket-Key: %s\\r\\nX: {word}\\r\\n\\r\\n"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_connection(listener.getsockname(), 5) as client:
+            client.sendall(request % os.urandom(8).hex().encode())
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                date = time.ctime(time.time_ns() % 10**9).encode().rjust(30)
+                connection.sendall(b"HTTP/1.1 426 No\\r\\nDate: %s\\r\\n\\r\\n" % date)
+            print(len(client.recv(1000)))
+'''
+
+
+def test_keys_and_dates_of_http_are_no_difference(program: Write) -> None:
+    def told(word: str) -> Any:
+        written = program(ASKS.replace("{word}", word))
+        return record.masked(record.run(written), written)
+
+    assert told("one") == told("one")
+    assert told("one") != told("two")

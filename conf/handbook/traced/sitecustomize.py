@@ -70,6 +70,8 @@ STATES = (  # in the order of their numbers, from 1: include/net/tcp_states.h
 )
 STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
 PREVIEW = 40
+ANEW = {b"date", b"sec-websocket-key", b"sec-websocket-accept"}
+TLS = [b"\x14\x03", b"\x15\x03", b"\x16\x03", b"\x17\x03"]  # RFC 8446 section 5.1
 # States that end by themselves, at the latest when a delayed ACK is sent.
 PASSING = {
     *("SYN_SENT", "SYN_RECV", "NEW_SYN_RECV", "FIN_WAIT1", "LAST_ACK", "CLOSING"),
@@ -124,6 +126,7 @@ class Recorder:
         self.made_at: weakref.WeakKeyDictionary[socket.socket, tuple[str, int]] = (
             weakref.WeakKeyDictionary()
         )
+        self.sealed: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.talks: weakref.WeakKeyDictionary[socket.socket, Conversation | None] = (
             weakref.WeakKeyDictionary()
         )
@@ -402,7 +405,7 @@ class Recorder:
             return False
         return event["call"] in READS or event["call"] == "connect"
 
-    def follow(
+    def follow(  # noqa: PLR0911 - one return for each kind of talk
         self,
         name: str,
         sock: socket.socket,
@@ -410,6 +413,8 @@ class Recorder:
         result: object,
     ) -> list[str]:
         """Read along, and say which WebSocket frames went by."""
+        if name in STREAMED and sock in self.sealed:
+            return ["TLS"] if _passed(name, arguments, result) else []
         if name not in STREAMED or self.talks.get(sock, sock) is None:
             return []
         flags = arguments[1:2] if name == "recv" else arguments[2:3]
@@ -421,6 +426,9 @@ class Recorder:
         if sock not in self.talks:
             self.talks[sock] = None
             start = data[:4]
+            if start[:2] in TLS:
+                self.sealed.add(sock)
+                return ["TLS"]
             if not (b"GET ".startswith(start) or b"HTTP".startswith(start)):
                 return []
             from _handbook_frames import (  # type: ignore[import-not-found]  # noqa: PLC0415
@@ -598,10 +606,23 @@ def _high_descriptor(descriptor: int) -> int:
     return descriptor
 
 
+def _steady(data: bytes) -> bytes:
+    """Write dots for what a head of HTTP says anew each time."""
+    if not data.startswith((b"GET ", b"POST ", b"HTTP/")):
+        return data
+    head, end, body = data.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    for number, line in enumerate(lines):
+        name, colon, said = line.partition(b":")
+        if name.lower() in ANEW:
+            lines[number] = name + colon + b"." * len(said)
+    return b"\r\n".join(lines) + end + body
+
+
 def _plain(value: object) -> object:
     """Turn a value into something JSON can say."""
     if isinstance(value, bytes | bytearray | memoryview):
-        data = bytes(value)
+        data = _steady(bytes(value))
         told = {"bytes": len(data), "starts": repr(data[:PREVIEW])}
         return told if len(data) <= PREVIEW else told | {"crc": zlib.crc32(data)}
     if isinstance(value, tuple | list):

@@ -1,0 +1,594 @@
+"""The servers and clients of the core: with strangers, and with hostile peers.
+
+The programs run as processes, with every warning on. The strangers are the
+websockets library, a real Chromium, and Node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import rfc6455
+import trustme
+import ws_aio_client
+import ws_client
+from websockets.asyncio.client import connect as aio_connect
+from websockets.asyncio.server import serve as aio_serve
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+from websockets.sync.server import serve
+from websockets.typing import Subprotocol
+
+import processes
+from processes import Running, command, receive, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import BrowserContext
+
+SERVERS = ["websockets/ws_server.py", "websockets/ws_aio_server.py"]
+CLIENTS = ["websockets/ws_client.py", "websockets/ws_aio_client.py"]
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+REQUEST = (
+    "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    f"Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+).encode()
+MESSAGES: list[str | bytes] = [
+    "",
+    "Hello",
+    "한국어 🙂",
+    b"",
+    bytes(range(256)),
+    "x" * 70_000,
+]
+
+
+@pytest.fixture(params=SERVERS, ids=["threads", "asyncio"])
+def start(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Start the server of either kind, with arguments."""
+
+    def running(*arguments: str) -> contextlib.AbstractContextManager[Running]:
+        return processes.running(request.param, *arguments)
+
+    return running
+
+
+def frame(opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
+    key = b"\x0a\x0b\x0c\x0d"
+    header = rfc6455.Header(rfc6455.Opcode(opcode), len(payload), fin, key=key)
+    return header.encode() + rfc6455.apply_mask(payload, key)
+
+
+def handshake(server: Running) -> socket.socket:
+    """Open a raw connection whose handshake is done."""
+    sock = server.connect()
+    sock.sendall(REQUEST)
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += receive(sock, 1)
+    assert head.startswith(b"HTTP/1.1 101 ")
+    return sock
+
+
+def rest(sock: socket.socket) -> bytes:
+    """Receive until the other side has closed the stream."""
+    data = b""
+    while piece := sock.recv(65_536):
+        data += piece
+    return data
+
+
+def serves(server: Running) -> None:
+    """Fail unless the server still talks with a new client."""
+    with connect(f"ws://127.0.0.1:{server.port}/") as client:
+        client.send("still there?")
+        assert client.recv(timeout=10) == "still there?"
+
+
+# With strangers
+
+
+def test_the_library_talks_with_our_servers(start: Callable[..., Any]) -> None:
+    with start() as server:
+        url = f"ws://127.0.0.1:{server.port}/chat"
+        with connect(url, max_size=None) as client:
+            for message in [*MESSAGES, b"\0" * 1_048_576]:
+                client.send(message)
+                assert (client.recv(timeout=10) == message) is True
+            client.send(["Hel", "lo"])  # in fragments
+            assert client.recv(timeout=10) == "Hello"
+            assert client.ping().wait(10)
+        assert (client.close_code, client.protocol.close_rcvd_then_sent) == (
+            1000,
+            False,
+        )
+        server.wait_for("closed with 1000")
+
+
+def test_the_library_s_asyncio_client_talks_with_our_servers(
+    start: Callable[..., Any], run_async: Callable[..., Any]
+) -> None:
+    async def talk(port: int) -> None:
+        async with aio_connect(f"ws://127.0.0.1:{port}/") as client:
+            for message in MESSAGES:
+                await client.send(message)
+                assert await client.recv() == message
+            await asyncio.wait_for(await client.ping(), 10)
+            await client.close(4321, "done")
+            assert client.close_code == 4321
+
+    with start() as server:
+        run_async(talk(server.port))
+        server.wait_for("closed with 4321")
+
+
+def echo(websocket: Any) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        for message in websocket:
+            websocket.ping()
+            websocket.send(message)
+
+
+@pytest.fixture
+def library_port() -> Iterator[int]:
+    """Run the library's echo server in threads."""
+    with serve(echo, "127.0.0.1", 0, max_size=None) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.socket.getsockname()[1]
+        server.shutdown()
+        thread.join(10)
+
+
+def test_our_clients_talk_with_the_library(library_port: int) -> None:
+    for program in CLIENTS:
+        port = str(library_port)
+        status, out, err = run([*command(program), "--port", port, "hello", "한 🙂"])
+        assert (status, err) == (0, "")
+        assert out == "'hello' -> 'hello'\n'한 🙂' -> '한 🙂'\n"
+
+
+def test_our_client_classes_talk_with_the_library(
+    library_port: int, run_async: Callable[..., Any]
+) -> None:
+    url = f"ws://127.0.0.1:{library_port}/"
+    with ws_client.WebSocket(url) as client:
+        for message in MESSAGES:
+            client.send(message)
+            assert client.recv() == message
+
+    async def talk() -> None:
+        async with await ws_aio_client.WebSocket.connect(url) as client:
+            for message in MESSAGES:
+                await client.send(message)
+                assert await client.recv() == message
+
+    run_async(talk())
+
+
+def test_our_asyncio_client_talks_with_the_library_s_asyncio_server(
+    run_async: Callable[..., Any],
+) -> None:
+    async def answer(websocket: Any) -> None:
+        async for message in websocket:
+            await websocket.send(message)
+            if message == "go":
+                await websocket.close(4000, "gone")
+
+    async def talk() -> None:
+        async with aio_serve(
+            answer, "127.0.0.1", 0, subprotocols=[Subprotocol("b")]
+        ) as server:
+            port = server.sockets[0].getsockname()[1]
+            url = f"ws://127.0.0.1:{port}/"
+            client = await ws_aio_client.WebSocket.connect(url, subprotocols=["a", "b"])
+            async with client:
+                assert client.subprotocol == "b"
+                await client.send("go")
+                assert await client.recv() == "go"
+                with pytest.raises(ws_aio_client.ClosedError) as closed:
+                    await client.recv()
+                assert (closed.value.event.code, closed.value.event.reason) == (
+                    4000,
+                    "gone",
+                )
+
+    run_async(talk())
+
+
+@pytest.mark.browser
+def test_chromium_talks_with_our_servers(
+    start: Callable[..., Any], new_context: Callable[..., BrowserContext]
+) -> None:
+    with start() as server:
+        page = new_context().new_page()
+        told = page.evaluate(
+            """port => new Promise((resolve, reject) => {
+              const heard = [], socket = new WebSocket(`ws://127.0.0.1:${port}/`);
+              const long = "x".repeat(70000);
+              socket.binaryType = "arraybuffer";
+              socket.onopen = () => {
+                socket.send("Hello"); socket.send(new Uint8Array([1, 2, 3]));
+                socket.send(long);
+              };
+              socket.onmessage = ({data}) => {
+                heard.push(typeof data === "string" ? data : [...new Uint8Array(data)]);
+                if (heard.length === 3) socket.close(4001, "enough");
+              };
+              socket.onclose = event => resolve(
+                [heard[0], heard[1], heard[2] === long, event.code, event.wasClean]);
+              setTimeout(() => reject(new Error("too slow")), 9000);
+            })""",
+            server.port,
+        )
+        assert told == ["Hello", [1, 2, 3], True, 4001, True]
+        server.wait_for("closed with 4001")
+
+
+NODE = """
+const WebSocket = require('ws');
+const socket = new WebSocket(process.argv[1], {perMessageDeflate: true});
+const heard = [];
+socket.on('open', () => { socket.send('Hello'); socket.send(Buffer.from([1, 2])); });
+socket.on('message', (data, binary) => {
+  heard.push(binary ? [...data] : data.toString());
+  if (heard.length === 2) { socket.ping('?'); }
+});
+socket.on('pong', data => {
+  heard.push('pong ' + data); socket.close(4002, 'enough');
+});
+socket.on('close', code => { console.log(JSON.stringify([...heard, code])); });
+"""
+NODE_SERVER = """
+const {WebSocketServer} = require('ws');
+const server = new WebSocketServer({host: '127.0.0.1', port: 0}, () =>
+  console.log('listening on 127.0.0.1 port ' + server.address().port));
+server.on('connection', socket => {
+  socket.on('message', (data, binary) => {
+    socket.ping(); socket.send(data, {binary});
+  });
+});
+"""
+
+
+@pytest.fixture
+def node() -> dict[str, str]:
+    """Return the environment in which Node finds Debian's ws."""
+    environment = {**os.environ, "NODE_PATH": "/usr/share/nodejs"}
+    if shutil.which("node") is None:
+        pytest.skip("no node: apt install nodejs node-ws")
+    found = subprocess.run(
+        ["node", "-e", "require('ws')"], env=environment, check=False, timeout=20
+    )
+    if found.returncode != 0:
+        pytest.skip("node has no ws: apt install node-ws")
+    return environment
+
+
+def test_node_talks_with_our_servers(
+    start: Callable[..., Any], node: dict[str, str]
+) -> None:
+    with start() as server:
+        done = subprocess.run(
+            ["node", "-e", NODE, f"ws://127.0.0.1:{server.port}/"],
+            env=node,
+            capture_output=True,
+            timeout=20,
+            check=True,
+        )
+        assert json.loads(done.stdout) == ["Hello", [1, 2], "pong ?", 4002]
+        server.wait_for("closed with 4002")
+
+
+@pytest.mark.parametrize("program", CLIENTS, ids=["sockets", "asyncio"])
+def test_our_clients_talk_with_node(program: str, node: dict[str, str]) -> None:
+    with subprocess.Popen(
+        ["node", "-e", NODE_SERVER], env=node, stdout=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            port = server.stdout.readline().split()[-1]
+            done = run([*command(program), "--port", port, "hello", "x"])
+            assert done == (0, "'hello' -> 'hello'\n'x' -> 'x'\n", "")
+        finally:
+            server.kill()
+
+
+def test_our_clients_check_certificates(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with serve(echo, "127.0.0.1", 0, ssl=context) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"wss://127.0.0.1:{server.socket.getsockname()[1]}/"
+        for program in CLIENTS:
+            words = [*command(program), "--url", url, "hello"]
+            trusting = {**os.environ, "SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+            done = subprocess.run(
+                words, env=trusting, capture_output=True, timeout=20, check=False
+            )
+            assert (done.stdout, done.stderr) == (b"'hello' -> 'hello'\n", b"")
+            status, _, err = run(words)
+            assert status == 1
+            assert "certificate verify failed" in err
+            assert len(err.splitlines()) == 1
+        server.shutdown()
+        thread.join(10)
+
+
+# Hostile peers
+
+
+def test_half_a_handshake_is_waited_for_and_then_given_up(
+    start: Callable[..., Any],
+) -> None:
+    with start("--timeout", "0.5") as server, server.connect() as client:
+        client.sendall(REQUEST[:40])
+        server.wait_for("too slow while connecting")
+        assert rest(client) == b""
+        serves(server)
+
+
+def test_a_handshake_that_drips_has_no_more_time_than_others(
+    start: Callable[..., Any],
+) -> None:
+    with start("--timeout", "1") as server, server.connect() as client:
+        began = time.monotonic()
+        with contextlib.suppress(OSError):
+            for byte in REQUEST:
+                client.sendall(bytes([byte]))
+                time.sleep(0.1)  # waits: a client that drips is the subject
+                if time.monotonic() - began > 4:
+                    break
+        server.wait_for("too slow while connecting")
+        serves(server)
+
+
+def test_64_kib_of_headers_are_refused(start: Callable[..., Any]) -> None:
+    with start() as server, server.connect() as client:
+        with contextlib.suppress(OSError):
+            client.sendall(REQUEST[:-2] + b"X: " + b"x" * 65_536 + b"\r\n\r\n")
+        assert rest(client).startswith(b"HTTP/1.1 431 ")
+        server.wait_for("head of more than")
+        serves(server)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"\x82\xff" + b"\xff" * 8 + b"keys", 1002),  # all 64 bits
+        (b"\x82\xff\x7f" + b"\xff" * 7 + b"keys", 1009),  # 2^63 - 1
+        (b"\x81\x05Hello", 1002),  # not masked
+        (frame(1, b"\xff"), 1007),
+    ],
+    ids=["length 2^64 - 1", "length 2^63 - 1", "not masked", "no UTF-8"],
+)
+def test_a_violation_is_answered_and_the_stream_ended(
+    start: Callable[..., Any], data: bytes, code: int
+) -> None:
+    with start() as server, handshake(server) as client:
+        client.sendall(frame(1, b"before") + data)
+        sent = rest(client)  # a FIN comes, no RST: the Close frame can be read
+        assert sent.startswith(b"\x81\x06before\x88")
+        assert int.from_bytes(sent[10:12], "big") == code
+        serves(server)
+
+
+def test_a_violation_before_much_more_data_can_still_be_read(
+    start: Callable[..., Any],
+) -> None:
+    """A server that closed at once would send RST and wipe out its Close frame."""
+    with start() as server, handshake(server) as client:
+        client.sendall(b"\x81\x05Hello" + b"x" * 200_000)
+        sent = rest(client)
+        assert sent[0] == 0x88
+        assert int.from_bytes(sent[2:4], "big") == 1002
+
+
+def test_a_flood_of_pings_is_answered_and_costs_no_memory(
+    start: Callable[..., Any],
+) -> None:
+    with start() as server, handshake(server) as client:
+        flood = frame(9, b"x" * 100) * 200
+        pongs = 0
+        before = server.status("VmRSS")
+        for _ in range(100):
+            client.sendall(flood)
+            pongs += len(receive(client, 200 * 102)) // 102
+        assert pongs == 20_000
+        assert server.status("VmRSS") - before < 20_000  # kB
+        client.sendall(frame(8, b"\x03\xe8"))
+        assert rest(client) == b"\x88\x02\x03\xe8"
+
+
+def test_a_flood_whose_pongs_nobody_reads_is_cut_off(start: Callable[..., Any]) -> None:
+    with start("--timeout", "1") as server, handshake(server) as client:
+        before = server.status("VmRSS")
+        client.settimeout(5)
+        flood = frame(9, b"x" * 125) * 500
+        with contextlib.suppress(OSError):
+            for _ in range(1000):  # 65 MB, if anybody took it
+                client.sendall(flood)
+        server.wait_for("left: .*(too slow|timed out|reset|Broken pipe)")
+        assert server.status("VmRSS") - before < 40_000  # kB
+        serves(server)
+
+
+def test_a_peer_that_vanishes_within_a_frame_is_1006(start: Callable[..., Any]) -> None:
+    with start() as server:
+        with handshake(server) as client:
+            client.sendall(frame(1, b"Hello")[:-2])
+        server.wait_for("closed with 1006")
+        serves(server)
+
+
+def test_a_peer_that_falls_silent_is_pinged_and_given_up(
+    start: Callable[..., Any],
+) -> None:
+    with (
+        start("--ping-after", "0.4", "--timeout", "0.5") as server,
+        handshake(server) as client,
+    ):
+        client.sendall(frame(1, b"Hello")[:-2])  # the rest never comes
+        assert receive(client, 2) == b"\x89\x00"  # a ping
+        assert receive(client, 4)[2:] == b"\x03\xf3"  # 1011, no pong having come
+        server.wait_for("left: .*too slow while closing")
+
+
+def test_a_peer_that_answers_pings_stays(start: Callable[..., Any]) -> None:
+    with start("--ping-after", "0.2") as server, handshake(server) as client:
+        for _ in range(4):
+            assert receive(client, 2) == b"\x89\x00"
+            client.sendall(frame(10))
+        client.sendall(frame(8))
+        assert rest(client).endswith(b"\x88\x00")
+
+
+def test_a_client_that_never_answers_the_close_is_cut_off(
+    start: Callable[..., Any],
+) -> None:
+    with start("--timeout", "0.5") as server, handshake(server) as client:
+        serves(server)
+        status, err = server.end(signal.SIGTERM)
+        assert (status, err) == (0, "")
+        goodbye = rest(client)
+        assert goodbye[2:4] == b"\x03\xe9"  # 1001
+        assert goodbye[4:] == b"stopped by SIGTERM"
+        assert any("left" in line for line in server.lines)
+
+
+def test_nothing_is_left_open_when_all_have_gone(start: Callable[..., Any]) -> None:
+    with start("--timeout", "1") as server:
+        serves(server)
+        before = server.descriptors()
+        clients = [handshake(server) for _ in range(20)]
+        for number, client in enumerate(clients):
+            with client:
+                if number % 4 == 0:
+                    client.sendall(frame(8, b"\x03\xe8"))
+                    rest(client)
+                elif number % 4 == 1:
+                    client.sendall(b"\xff" * 50)
+                elif number % 4 == 2:
+                    client.setsockopt(
+                        socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
+                    )
+        for _ in range(20):
+            server.wait_for("^left: ")
+        serves(server)
+        server.wait_for("^left: ")
+        assert server.descriptors() <= before + 1
+        assert server.status("Threads") <= 3
+
+
+def test_sigint_says_goodbye_to_all(start: Callable[..., Any]) -> None:
+    with start() as server:
+        urls = [f"ws://127.0.0.1:{server.port}/"] * 5
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(connect(url)) for url in urls]
+            server.process.send_signal(signal.SIGINT)
+            for client in clients:
+                with pytest.raises(ConnectionClosed) as closed:
+                    client.recv(timeout=10)
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 1001
+        assert server.end(signal.SIGINT)[0] in {0, -signal.SIGINT}
+
+
+def test_a_mistake_in_answer_is_1011_and_told_here(tmp_path: Path) -> None:
+    for program in SERVERS:
+        source = (processes.SNIPPETS / program).read_text()
+        broken = source.replace("    return message\n", "    return message[9]\n", 1)
+        assert broken != source
+        core = processes.SNIPPETS / "websockets" / "rfc6455.py"
+        shutil.copy(core, tmp_path)
+        (tmp_path / "broken.py").write_text(broken)
+        with processes.running(str(tmp_path / "broken.py")) as server:
+            with connect(f"ws://127.0.0.1:{server.port}/") as client:
+                client.send("short")
+                with pytest.raises(ConnectionClosed) as closed:
+                    client.recv(timeout=10)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1011
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(10) == 0
+            assert server.process.stderr is not None
+            assert server.process.stderr.read() == (
+                "answer(): IndexError: string index out of range\n"
+            )
+
+
+# The clients
+
+
+@pytest.mark.parametrize("program", CLIENTS, ids=["sockets", "asyncio"])
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", "the server says HTTP/1.1 404 Not Found"),
+        (b"220 mail ready\r\n\r\n", "the server says 220 mail ready"),
+        (b"", "no whole answer came"),
+        (
+            b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: x\r\n\r\n",
+            "Sec-WebSocket-Accept is not for this key",
+        ),
+    ],
+    ids=["404", "not HTTP", "nothing", "wrong accept"],
+)
+def test_a_client_says_in_one_line_what_is_wrong(
+    program: str, answer: bytes, why: str, listener: socket.socket
+) -> None:
+    def speak() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(5)
+            connection.recv(4096)
+            connection.sendall(answer)
+
+    thread = threading.Thread(target=speak)
+    thread.start()
+    port = str(listener.getsockname()[1])
+    status, out, err = run([*command(program), "--port", port, "hello"])
+    thread.join(10)
+    assert (status, out) == (1, "")
+    assert re.fullmatch(rf"ws_\w+\.py: ws://127.0.0.1:{port}/: .*\n", err)
+    assert why in err
+
+
+@pytest.mark.parametrize("program", CLIENTS, ids=["sockets", "asyncio"])
+def test_a_client_gives_up_a_silent_server(
+    program: str, listener: socket.socket
+) -> None:
+    port = str(listener.getsockname()[1])
+    words = [*command(program), "--port", port, "--timeout", "0.3", "hello"]
+    status, _, err = run(words)
+    assert status == 1
+    assert err.endswith("timed out\n")
+
+
+@pytest.mark.parametrize("program", CLIENTS, ids=["sockets", "asyncio"])
+def test_a_client_s_wrong_arguments_are_one_line(program: str) -> None:
+    for words in (["hello"], ["--port", "1", "--url", "ws://x/", "hello"]):
+        status, _, err = run([*command(program), *words])
+        assert (status, err.partition(": ")[2]) == (2, "either --url or --port\n")
+    status, _, err = run([*command(program), "--url", "http://x/", "hello"])
+    assert status == 1
+    assert "not the URL of a WebSocket" in err
