@@ -140,7 +140,7 @@ class Opcode(IntEnum):
         return self >= Opcode.CLOSE
 
 
-class Code(IntEnum):
+class Code:
     """Why a connection is closed (section 7.4.1)."""
 
     NORMAL = 1000
@@ -162,7 +162,7 @@ ON_THE_WIRE = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
 class ProtocolError(Exception):
     """The other side broke the protocol; code is what the Close frame says."""
 
-    def __init__(self, code: Code, why: str) -> None:
+    def __init__(self, code: int, why: str) -> None:
         """Say what is wrong, in words that fit into a Close frame."""
         super().__init__(why)
         self.code = code
@@ -578,7 +578,7 @@ class Connection(ABC):
         self.state = State.CLOSED
         return Closed(code, reason, self._sent)
 
-    def _fail(self, code: Code, why: str) -> Closed:
+    def _fail(self, code: int, why: str) -> Closed:
         """Close because of what the other side did, and listen no more (7.1.7)."""
         if self.state is State.OPEN:
             self._put(Opcode.CLOSE, code.to_bytes(2, "big") + why.encode()[:123])
