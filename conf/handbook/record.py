@@ -413,7 +413,7 @@ def _judge_leaks(snippet: Snippet, events: list[Event]) -> None:
 # Putting the events in order
 
 
-def _assemble(  # noqa: C901 - an event has many parts, each with its reason
+def _assemble(  # noqa: C901, PLR0912 - an event has many parts, each with its reason
     snippet: Snippet,
     transcripts: dict[str, str],
     events: list[Event],
@@ -477,6 +477,9 @@ def _assemble(  # noqa: C901 - an event has many parts, each with its reason
         for key in ("by", "frames", "stream"):
             if key in event:
                 entry[key] = event[key]
+        if "frames" in event:  # the bytes themselves are random, and told in words
+            for key in entry.keys() & {"arguments", "result"}:
+                entry[key] = _sizes(entry[key])
         if event["blocked"]:
             entry["blocked"] = True
         entry["begin"] = rank[event["begin"]]

@@ -85,6 +85,7 @@ ARRIVE = 0.06  # seconds to wait until bytes that were sent have been acknowledg
 SETTLE_PAUSE = 0.0005  # seconds
 # What asyncio does with its own sockets before and after its loop runs.
 OWN = {"_close_self_pipe", "_make_self_pipe"}
+IMPORT = "<frozen importlib._bootstrap>"
 # Where packages are installed: a thread of theirs is no thread of the program.
 PACKAGES = f"{os.sep}site-packages{os.sep}"
 
@@ -194,8 +195,10 @@ class Recorder:
             program = self.program_of(code.co_filename)
             if program is not None:
                 return Place(program, frame.f_lineno)
-            if code.co_name in OWN and code.co_filename.endswith("selector_events.py"):
-                return None
+            if code.co_filename == IMPORT or (
+                code.co_name in OWN and code.co_filename.endswith("selector_events.py")
+            ):
+                return None  # what a library tries while it is imported, or asyncio
             package = package or PACKAGES in code.co_filename
             frame = frame.f_back
         if package and threading.current_thread() is not threading.main_thread():
