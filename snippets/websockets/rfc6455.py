@@ -238,7 +238,9 @@ def parse_header(data: bytes | bytearray, at: int) -> tuple[Header, int] | None:
     if len(data) < end:
         return None
     length = int.from_bytes(data[at + 2 : begin], "big") if wide else short
-    if length >> 63 or (wide and length <= (125 if wide == 2 else 0xFFFF)):
+    if length >> 63:
+        raise ProtocolError(Code.PROTOCOL_ERROR, "the highest bit of a length is set")
+    if wide and length <= (125 if wide == 2 else 0xFFFF):
         raise ProtocolError(Code.PROTOCOL_ERROR, "not the shortest form of a length")
     key = bytes(data[begin:end]) if masked else None
     return Header(opcode, length, bool(fin), bool(rsv1), key), end

@@ -457,7 +457,7 @@ class Recorder:
         """Sum up what a stream has brought: how it is cut differs from run to run."""
         if name not in STREAMED or name in WRITES:
             return {}
-        data = _passed(name, arguments, result)
+        data = _steady(_passed(name, arguments, result))
         sums = self.streams.setdefault(sock, {"bytes": 0, "crc": 0})
         sums["bytes"] += len(data)
         sums["crc"] = zlib.crc32(data, sums["crc"])
