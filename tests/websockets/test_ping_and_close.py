@@ -265,7 +265,7 @@ def test_what_a_library_does_and_what_is_left_to_you() -> None:
 def test_a_killed_client_is_1006_by_a_fin(listener: socket.socket) -> None:
     """A process that is killed gives a FIN for its connections, and so a 1006.
 
-    This is so on Linux and macOS.
+    This is so on Linux.
     """
     code = (
         "import os, signal, socket, sys\n"
