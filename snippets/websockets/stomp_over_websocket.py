@@ -68,10 +68,8 @@ async def talk(url: str, *said: str) -> None:
 
 async def main() -> None:
     """Run a broker, and a client that hears what it says itself."""
-    async with (
-        asyncio.timeout(5),
-        serve(broker, "127.0.0.1", 0, subprotocols=[V12]) as server,
-    ):
+    serving = serve(broker, "127.0.0.1", 0, subprotocols=[V12])
+    async with asyncio.timeout(5), serving as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         await talk(
             url,
