@@ -92,7 +92,7 @@ def follow(port: int, last: str) -> str:
         client.request("GET", "/", headers=headers)
         for line in client.getresponse():
             text = line.decode().rstrip()
-            print(f"    {text}")
+            print(f"    {text}".rstrip())
             last = text.removeprefix("id: ") if text.startswith("id: ") else last
         return last
     finally:
