@@ -796,7 +796,7 @@ class Bench:
         return self._ratios("ipc", IPC)
 
     def ws(self) -> Measure:
-        """Measure the echo of WebSocket messages, in units of the websockets library."""
+        """Measure the echo of WebSocket messages, in units of the library."""
         return self._ratios("ws", WS)
 
     def _ratios(self, measure: str, identifier: str) -> Measure:
