@@ -66,7 +66,11 @@ def raw(server: processes.Running) -> socket.socket:
 
 @claim("late-messages-come-before-the-close", "RFC 6455 section 1.4 and 5.5.1")
 def test_what_was_on_its_way_is_delivered() -> None:
-    """Messages that were sent before a Close frame are delivered before it."""
+    """A message that was sent before a Close frame comes before it.
+
+    The core also delivers what comes after its own Close frame; a browser throws that
+    away, and the RFC allows it.
+    """
     client, server = pair()
     client.send("late")
     server.close(1001)  # they cross
@@ -127,6 +131,12 @@ def test_an_orderly_server_says_why() -> None:
                 client.recv(timeout=5)
         codes.append(closed.value.rcvd and closed.value.rcvd.code)
         assert codes == [1009, 1001]
+    for wrong, code in ((b"\x81\x01x", 1002), (frame(1, b"\xff"), 1007)):
+        _, other = pair()
+        other.feed(wrong)
+        (event,) = other.events()
+        assert isinstance(event, Closed)
+        assert event.sent == code
         assert server.process.wait(10) == 0
 
 
@@ -265,7 +275,7 @@ def test_what_a_library_does_and_what_is_left_to_you() -> None:
 def test_a_killed_client_is_1006_by_a_fin(listener: socket.socket) -> None:
     """A process that is killed gives a FIN for its connections, and so a 1006.
 
-    This is so on Linux.
+    This is so on Linux, if it had read all that came; else they give a reset.
     """
     code = (
         "import os, signal, socket, sys\n"
@@ -279,6 +289,18 @@ def test_a_killed_client_is_1006_by_a_fin(listener: socket.socket) -> None:
             sock.settimeout(5)
             assert sock.recv(10) == b""
         assert process.wait(10) != 0
+    waiting = code.replace("os.kill", "sys.stdin.read(1); os.kill")
+    command = [sys.executable, "-c", waiting, port]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        sock, _ = listener.accept()
+        with sock:
+            sock.settimeout(5)
+            sock.sendall(b"unread")
+            assert process.stdin is not None
+            process.stdin.write(b"x")
+            process.stdin.close()
+            with pytest.raises(ConnectionResetError):
+                sock.recv(10)
 
 
 cited(
