@@ -58,8 +58,10 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 RECORDINGS_TEST = Path("tests") / "test_recordings.py"
-MEASURES = ("cold", "edit", "tests", "weight", "ipc")
-IPC = "loopback/compare"  # the program whose rows are measured against each other
+MEASURES = ("cold", "edit", "tests", "weight", "ipc", "ws")
+# The programs whose rows are measured against each other.
+IPC = "loopback/compare"
+WS = "websockets/ws_speed"
 RESULTS = Path("build") / "bench.json"
 CORES = 2  # of the test run and of the bare programs beside it
 STRICT = ("-n", "-W", "--keep-going", "-j", "4", "-q", "-N")  # as `make html` builds
@@ -790,14 +792,22 @@ class Bench:
         )
 
     def ipc(self) -> Measure:
-        """Measure the ways between two processes, in units of the first one.
+        """Measure the ways between two processes, in units of the first one."""
+        return self._ratios("ipc", IPC)
+
+    def ws(self) -> Measure:
+        """Measure the echo of WebSocket messages, in units of the library."""
+        return self._ratios("ws", WS)
+
+    def _ratios(self, measure: str, identifier: str) -> Measure:
+        """Compare the rows that a program prints with the first of their kind.
 
         Each ratio is taken within one run, since runs differ more than ways do.
         """
-        program = by_id(IPC, self.copy)
+        program = by_id(identifier, self.copy)
         ratios: dict[tuple[str, str], list[float]] = {}
         for number in range(1, self.rounds + 1):
-            _progress(f"ipc: round {number} of {self.rounds}")
+            _progress(f"{measure}: round {number} of {self.rounds}")
             with contextlib.ExitStack() as ended:
                 process = _start(program, [program.where], ended)
                 told, _ = process.communicate(timeout=TIMEOUT)

@@ -19,7 +19,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from handbook import check, claims, pages, proofs, record, timeline
+from handbook import boxes, check, claims, pages, proofs, record, timeline
 from handbook.problem import Problem
 from handbook.snippet import FILES, Snippet, by_id, companions, find
 from handbook.snippet import read as read_snippet
@@ -176,8 +176,7 @@ class LiteralInclude(Directive):
 
     Line numbers drift, so they select nothing here: use `:pyobject:`, or
     `:region:` for what stands between `# [name]` and `# [/name]`. An excerpt brings
-    the whole program with it, for the copy button; of a very long one `:whole-at:`
-    names the page that has it.
+    the whole program with it, for the copy button, unless that has its own page.
     """
 
     required_arguments = 1
@@ -186,7 +185,6 @@ class LiteralInclude(Directive):
         "pyobject": directives.unchanged_required,
         "region": directives.unchanged_required,
         "language": directives.unchanged_required,
-        "whole-at": directives.unchanged_required,
         **dict.fromkeys(DRIFTING, directives.unchanged),
     }
 
@@ -224,18 +222,9 @@ class LiteralInclude(Directive):
         shown: list[str] = temporary(self.env).setdefault("handbook-shown", [])
         shown.append(snippet.id)
         fresh = shown.count(snippet.id) == 1
-        address = f"{self.up}{snippet.where}"
-        parts: list[Node] = [
-            _html(
-                f'<div class="snippet" id="snippet-{snippet.part}-{snippet.name}'
-                + ("" if fresh else f"-{shown.count(snippet.id)}")
-                + '"><div class="snippet-bar">'
-                f'<a class="snippet-path" href="{address}">'
-                f'{snippet.where}</a> <span class="snippet-extent">{extent}</span> '
-                f'<a class="snippet-download" download href="{address}" '
-                f'aria-label="Download {snippet.path.name}">Download</a></div>'
-            )
-        ]
+        anchor = f"snippet-{snippet.part}-{snippet.name}"
+        anchor += "" if fresh else f"-{shown.count(snippet.id)}"
+        parts: list[Node] = [_html(boxes.begin(snippet, anchor, extent, self.up))]
         if whole:
             parts += self._code(
                 snippet, 1, total, copied=True, anchored=fresh, language=language
@@ -244,8 +233,14 @@ class LiteralInclude(Directive):
             parts += self._code(
                 snippet, first, last, copied=False, anchored=False, language=language
             )
-        if not whole and "whole-at" in self.options:
-            parts.append(self._elsewhere(snippet, total))
+        if not whole and boxes.has_own_page(snippet):
+            parts.append(
+                _html(
+                    '<p class="snippet-elsewhere"><a href="'
+                    f'{self.up}{boxes.address(snippet)}">The whole {kind} ({total} '
+                    "lines), with its copy button</a></p>"
+                )
+            )
         elif not whole:
             summary = f"The whole {kind} ({total} lines), which is what the copy button"
             parts += [
@@ -263,21 +258,7 @@ class LiteralInclude(Directive):
                 ),
                 _html("</details>"),
             ]
-        needs = ", ".join(snippet.needs)
-        parts.append(
-            _html(
-                '<p class="snippet-run">'
-                + "".join(
-                    f"<code>{escape(command)}</code> " for command in _commands(snippet)
-                )
-                + (
-                    f'<span class="snippet-needs">Needs: {escape(needs)}</span>'
-                    if needs
-                    else ""
-                )
-                + "</p></div>"
-            )
-        )
+        parts.append(_html(boxes.end(snippet)))
         return parts
 
     def _chosen(self, snippet: Snippet, total: int) -> tuple[int, int, str]:
@@ -295,27 +276,6 @@ class LiteralInclude(Directive):
             first, last = snippet.region(self.options["region"])
             return first, last, f"excerpt: lines {first} to {last}"
         return 1, total, ""
-
-    def _elsewhere(self, snippet: Snippet, total: int) -> Node:
-        """Say which page has the whole program; Problem if it has not."""
-        docname = self.options["whole-at"]
-        page = Path(self.env.doc2path(docname))
-        self.depend(page)
-        if not page.is_file() or not re.search(
-            rf"^`{{3,}}{{literalinclude}} \S*/{re.escape(snippet.path.name)}\n`{{3,}}",
-            page.read_text("utf-8"),
-            re.MULTILINE,
-        ):
-            raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
-                f":whole-at: {docname} does not show the whole of {snippet.path.name}",
-                "include it there without :pyobject: and :region:",
-            )
-        target = f"{self.up}{docname}.html#snippet-{snippet.part}-{snippet.name}"
-        return _html(
-            f'<p class="snippet-elsewhere"><a href="{target}">The whole program '
-            f"({total} lines), with its copy button</a></p>"
-        )
 
     def _code(
         self,
@@ -338,16 +298,6 @@ class LiteralInclude(Directive):
         if copied:
             return [_html('<div class="copy-source">'), block, _html("</div>")]
         return [block]
-
-
-def _commands(snippet: Snippet) -> list[str]:
-    if snippet.path.suffix != ".py":
-        return []
-    folder = Path(snippet.where).parent.as_posix()
-    if snippet.roles:
-        words = snippet.roles[0].argv
-        return [f"python {folder}/{words[0]}"]
-    return [f"python {snippet.where}"]
 
 
 class Recorded(Directive):

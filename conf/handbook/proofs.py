@@ -1,7 +1,8 @@
-"""The tests of the claims, as pages: the ledger links to them.
+"""Pages outside the chapters: the tests of the claims, and long programs.
 
 A page a file of tests, as pytest runs it, each claim's test with the claim's
-id. They stand outside the chapters: no sidebar lists them, no search finds them.
+id: the ledger links to them. A page a program that is too long to stand under
+its excerpts, which link to it. No sidebar lists them, no search finds them.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handbook import claims
+from handbook import boxes, claims
 from handbook.problem import Problem
+from handbook.snippet import find, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from sphinx.util.typing import ExtensionMetadata
 
     from handbook.claims import Claim
+    from handbook.snippet import Snippet
 
 
 def address(made: Claim) -> str:
@@ -74,14 +77,34 @@ def body(app: Sphinx, path: Path, known: list[Claim]) -> str:
     return "".join([*written, "</section>"])
 
 
+def program_body(app: Sphinx, program: Snippet) -> str:
+    """Write the page of a long program."""
+    builder: StandaloneHTMLBuilder = app.builder  # type: ignore[assignment]
+    anchor = f"snippet-{program.part}-{program.name}"
+    return "".join(
+        [
+            f"<section><h1>{escape(program.path.name)}, whole</h1>",
+            f"<p>{escape(program.summary)}</p>",
+            boxes.begin(program, anchor, "whole program", "../../"),
+            '<div class="copy-source">',
+            builder.highlighter.highlight_block(program.clean, "python"),
+            "</div>",
+            boxes.end(program),
+            "</section>",
+        ]
+    )
+
+
 def collect(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Add a page for each file of tests, where it or what is around it changed."""
     if app.builder.name != "html":
         return
+    root = Path(app.srcdir).parent
     try:
-        known = claims.collect(Path(app.srcdir).parent)
+        known = claims.collect(root)
+        programs = [read(path, root) for path in find(root)]
     except Problem:
-        return  # the pages that show claims tell of it
+        return  # the pages that show claims and programs tell of it
     files: dict[Path, list[Claim]] = {}
     for made in known.values():
         if made.test:
@@ -103,6 +126,18 @@ def collect(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         context = {
             "title": f"The tests in {path.name}",
             "body": body(app, path, mine),
+            "furo_hide_toc": True,
+        }
+        yield name, context, "page.html"
+    for program in filter(boxes.has_own_page, programs):
+        name = boxes.address(program).removesuffix(".html")
+        state = hashlib.sha256(repr((program.source, around)).encode()).hexdigest()
+        states[name] = state
+        if before.get(name) == state and (Path(app.outdir) / f"{name}.html").exists():
+            continue
+        context = {
+            "title": f"{program.path.name}, whole",
+            "body": program_body(app, program),
             "furo_hide_toc": True,
         }
         yield name, context, "page.html"

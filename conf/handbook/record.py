@@ -795,8 +795,8 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
             lanes[lane] = [
                 _comparable(event, names, sockets, alone=alone) for event in events
             ]
-    if "chromium" in snippet.needs:
-        lanes = {}  # a browser opens connections as it likes
+    if OPAQUE & {*snippet.needs}:
+        lanes = {}
     ends = [names.text(words) for words in recording.ends]
     return {"transcripts": transcripts, "lanes": lanes, "ends": ends}
 
@@ -854,6 +854,9 @@ def _joined(events: list[Event], names: Names, sockets: dict[int, int]) -> list[
 # Which of them a library uses, and for how much at once, is its own affair.
 _CALLS_ALIKE = {"recv_into": "recv", "recvmsg": "recv", "sendmsg": "send"}
 _SENDS = ("send", "sendmsg")
+# A browser opens connections as it likes, and what a client library says to its
+# server is its own affair, another one with each Python.
+OPAQUE = {"chromium", "redis-server"}
 SEALED = ["TLS"]  # what the recorder says of bytes that nobody can read
 
 

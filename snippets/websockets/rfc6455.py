@@ -178,7 +178,7 @@ def _xor_table(byte: int) -> bytes:
     return bytes(value ^ byte for value in range(256))
 
 
-def apply_mask(data: bytes, key: bytes) -> bytes:
+def apply_mask(data: bytes | memoryview, key: bytes) -> bytes:
     """Mask or unmask: byte i is combined with key[i % 4] by XOR (section 5.3).
 
     Every fourth byte meets the same byte of the key, so four table look-ups in C do
@@ -543,11 +543,12 @@ class Connection(ABC):
         have = min(self._missing, len(self._in) - self._at)
         if frame.opcode.is_control and have < frame.length:
             return None  # it is short: wait for the whole
-        with memoryview(self._in) as view:
-            data = bytes(view[self._at : self._at + have])
-        if frame.key is not None:
-            turn = (frame.length - self._missing) % 4
-            data = apply_mask(data, frame.key[turn:] + frame.key[:turn])
+        turn = (frame.length - self._missing) % 4
+        with memoryview(self._in) as view, view[self._at : self._at + have] as part:
+            if frame.key is not None:
+                data = apply_mask(part, frame.key[turn:] + frame.key[:turn])
+            else:
+                data = bytes(part)
         self._at += have
         self._missing -= have
         done = self._missing == 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from bs4 import BeautifulSoup
 
-from handbook import record, snippet
+from handbook import boxes, record, snippet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,19 +95,9 @@ def test_an_excerpt_shows_its_lines_and_gives_the_whole_program(marked: Path) ->
     assert "# [" not in soup.get_text()
 
 
-def test_the_whole_of_a_long_program_may_stand_on_another_page(marked: Path) -> None:
-    change(
-        marked / "docs/listening/two-kinds-of-socket.md",
-        ":region: write\n",
-        ":region: write\n:whole-at: listening/before-accept\n",
-    )
-    other = marked / "docs/listening/before-accept.md"
-    with pytest.raises(AssertionError, match="before-accept does not show the whole"):
-        build(marked)
-    other.write_text(
-        other.read_text()
-        + "\n```{literalinclude} ../../snippets/listening/demux.py\n```\n"
-    )
+def test_the_whole_of_a_long_program_has_a_page_of_its_own(marked: Path) -> None:
+    program = marked / "snippets/listening/demux.py"
+    program.write_text(program.read_text() + "# more\n" * boxes.OWN_PAGE)
     out = build(marked)
     (box,) = page(out, "listening/two-kinds-of-socket").select(
         "#snippet-listening-demux"
@@ -115,10 +105,14 @@ def test_the_whole_of_a_long_program_may_stand_on_another_page(marked: Path) -> 
     assert not box.select(".copy-source")
     link = box.select_one(".snippet-elsewhere a")
     assert link is not None
-    assert link["href"] == "../listening/before-accept.html#snippet-listening-demux"
-    whole = page(out, "listening/before-accept").select_one("#snippet-listening-demux")
+    assert link["href"] == "../programs/listening/demux.html"
+    whole = page(out, "programs/listening/demux").select_one(".copy-source pre")
     assert whole is not None
-    assert whole.select_one(".copy-source pre") is not None
+    assert whole.get_text() == snippet.read(program, marked).clean
+    assert rewritten(marked) == set()
+    change(program, "# more\n" * boxes.OWN_PAGE, "")
+    build(marked)
+    assert not (out / "programs/listening/demux.html").exists()
 
 
 def test_timeline_links_lead_to_the_lines_that_made_the_calls(repository: Path) -> None:

@@ -19,6 +19,7 @@ from kosoku import FailureError, run_fuzzingclient, run_fuzzingserver
 from permessage_deflate import PermessageDeflate
 
 import processes
+from handbook.claims import claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,8 +74,13 @@ def run_long() -> Callable[..., Any]:
     return run
 
 
+@claim("core-passes-autobahn", "RFC 6455")
 @pytest.mark.parametrize("program", ["ws_server.py", "ws_aio_server.py"])
 def test_a_server_passes_every_case(program: str, run_long: Callable[..., Any]) -> None:
+    """Both servers pass all cases of groups 1 to 7, 9 and 10 of Autobahn's suite.
+
+    None is failed, and none NON-STRICT.
+    """
     largest = ("--max-message", str(LARGEST))
     with processes.running(f"websockets/{program}", *largest) as server:
         cases = [f"{group}.*" for group in GROUPS]
@@ -114,8 +120,14 @@ async def drive_async(port: int) -> None:
     await (await connect(f"{base}/updateReports?agent=handbook")).close()
 
 
+@claim("core-clients-pass-autobahn", "RFC 6455")
 @pytest.mark.parametrize("client", ["ws_client.py", "ws_aio_client.py"])
 def test_a_client_passes_every_case(client: str, run_long: Callable[..., Any]) -> None:
+    """Both clients pass all cases of groups 1 to 7, 9 and 10 of Autobahn's suite.
+
+    None is failed, and none NON-STRICT.
+    """
+
     async def serve() -> list[Any]:
         cases = [f"{group}.*" for group in GROUPS]
         async with run_fuzzingserver(cases, port=0) as server:
@@ -132,10 +144,12 @@ def test_a_client_passes_every_case(client: str, run_long: Callable[..., Any]) -
     check(run_long(serve()), CASES, client)
 
 
+@claim("compression-passes-autobahn", "RFC 7692")
 @pytest.mark.filterwarnings("ignore:unclosed file .*kosoku:ResourceWarning")
 def test_compression_passes_its_cases(
     run_long: Callable[..., Any], tmp_path: Path
 ) -> None:
+    """The extension permessage-deflate passes its cases of the Autobahn test suite."""
     folder = processes.SNIPPETS / "websockets"
     for name in ("rfc6455.py", "permessage_deflate.py"):
         shutil.copy(folder / name, tmp_path)

@@ -265,7 +265,7 @@ def test_what_a_library_does_and_what_is_left_to_you() -> None:
 def test_a_killed_client_is_1006_by_a_fin(listener: socket.socket) -> None:
     """A process that is killed gives a FIN for its connections, and so a 1006.
 
-    This is so on Linux and macOS.
+    This is so on Linux.
     """
     code = (
         "import os, signal, socket, sys\n"
@@ -287,3 +287,22 @@ cited(
     "WHATWG WebSockets Standard, section 5, ping and pong frames",
     "RFC 6455 section 5.5.2",
 )
+
+
+cited(
+    "close-codes-have-ranges",
+    "Close codes 1000 to 2999 belong to the protocol, 3000 to 3999 are registered for "
+    "libraries, and 4000 to 4999 are for private use.",
+    "RFC 6455 section 7.4.2",
+)
+
+
+@claim("reserved-opcodes-are-refused", "RFC 6455 section 5.2")
+def test_reserved_opcodes_are_refused() -> None:
+    """The opcodes 3 to 7 and 11 to 15 are reserved, and closed with 1002."""
+    for opcode in (*range(3, 8), *range(11, 16)):
+        _, server = pair()
+        server.feed(bytes([0x80 | opcode, 0x80]) + KEY)
+        (closed,) = server.events()
+        assert isinstance(closed, Closed)
+        assert closed.sent == 1002

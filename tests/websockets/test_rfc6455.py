@@ -31,6 +31,8 @@ from rfc6455 import (
     apply_mask,
 )
 
+from handbook.claims import claim
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -151,6 +153,7 @@ MESSAGES = st.lists(
 SIZES = st.lists(st.integers(1, 300), max_size=6)
 
 
+@claim("core-ignores-the-cuts", "RFC 6455 section 5.4")
 @settings(deadline=None)
 @given(MESSAGES, SIZES, st.sampled_from([None, 9, 12, 15]), st.booleans())
 def test_what_one_end_sends_the_other_hears_however_it_is_cut(
@@ -159,6 +162,8 @@ def test_what_one_end_sends_the_other_hears_however_it_is_cut(
     bits: int | None,
     takeover: bool,  # noqa: FBT001
 ) -> None:
+    """What one end sends the other hears, whole, however the bytes are cut."""
+
     def extension() -> PermessageDeflate | None:
         if bits is None:
             return None
@@ -212,11 +217,13 @@ def test_fragments_are_cut_anywhere_even_within_a_character(
     assert [e for e in events if isinstance(e, Text)] == [Text(text)]
 
 
+@claim("core-survives-nonsense", "RFC 6455 section 7.1.7")
 @settings(deadline=None)
 @given(st.binary(max_size=300), SIZES)
 def test_nonsense_ends_in_one_close_frame_and_never_in_another_error(
     data: bytes, sizes: list[int]
 ) -> None:
+    """Whatever bytes follow a handshake, they end in one Closed and no error."""
     connection = server(extension=PermessageDeflate())
     events = heard(connection, data, sizes)
     connection.feed_eof()
@@ -346,7 +353,12 @@ def test_a_close_without_a_code_is_1005_and_answered_without_one() -> None:
     assert connection.data_to_send() == b"\x88\x00"
 
 
+@claim("core-ends-with-closed", "RFC 6455 section 7.1.5")
 def test_a_stream_that_ends_without_a_close_frame_is_1006() -> None:
+    """The end of the stream without a Close frame is the event Closed with 1006.
+
+    It comes after all messages that were whole.
+    """
     for data in (b"", frame(1, b"whole"), frame(1, b"cut")[:-1]):
         connection = server()
         connection.feed(data)

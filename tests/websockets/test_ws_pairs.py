@@ -33,6 +33,7 @@ from websockets.sync.server import serve
 from websockets.typing import Subprotocol
 
 import processes
+from handbook.claims import claim
 from processes import Running, command, receive, run
 
 if TYPE_CHECKING:
@@ -103,7 +104,16 @@ def serves(server: Running) -> None:
 # With strangers
 
 
+@claim(
+    "core-talks-with-the-library",
+    "RFC 6455",
+    often_said="To speak WebSocket a program needs a library.",
+)
 def test_the_library_talks_with_our_servers(start: Callable[..., Any]) -> None:
+    """The core's servers talk with the websockets library.
+
+    Text, bytes, fragments, pings and the close arrive, up to a megabyte.
+    """
     with start() as server:
         url = f"ws://127.0.0.1:{server.port}/chat"
         with connect(url, max_size=None) as client:
@@ -211,10 +221,12 @@ def test_our_asyncio_client_talks_with_the_library_s_asyncio_server(
     run_async(talk())
 
 
+@claim("core-talks-with-chromium", "RFC 6455", "WHATWG WebSockets Standard")
 @pytest.mark.browser
 def test_chromium_talks_with_our_servers(
     start: Callable[..., Any], new_context: Callable[..., BrowserContext]
 ) -> None:
+    """The core's servers talk with Chromium, text and bytes, and close in order."""
     with start() as server:
         page = new_context().new_page()
         told = page.evaluate(
@@ -280,9 +292,11 @@ def node() -> dict[str, str]:
     return environment
 
 
+@claim("core-talks-with-node", "RFC 6455")
 def test_node_talks_with_our_servers(
     start: Callable[..., Any], node: dict[str, str]
 ) -> None:
+    """The core's servers talk with Node's ws, and answer its ping."""
     with start() as server:
         done = subprocess.run(
             ["node", "-e", NODE, f"ws://127.0.0.1:{server.port}/"],
@@ -346,9 +360,14 @@ def test_half_a_handshake_is_waited_for_and_then_given_up(
         serves(server)
 
 
+@claim("slow-handshake-is-given-up", "RFC 6455 section 10.1")
 def test_a_handshake_that_drips_has_no_more_time_than_others(
     start: Callable[..., Any],
 ) -> None:
+    """A client has a limited time for its whole handshake.
+
+    One that sends a byte now and then has no more of it, and is cut off.
+    """
     with start("--timeout", "1") as server, server.connect() as client:
         began = time.monotonic()
         with contextlib.suppress(OSError):
@@ -361,7 +380,9 @@ def test_a_handshake_that_drips_has_no_more_time_than_others(
         serves(server)
 
 
+@claim("endless-headers-are-refused", "RFC 6585 section 5", "RFC 9110 section 5.4")
 def test_64_kib_of_headers_are_refused(start: Callable[..., Any]) -> None:
+    """A head of 64 KiB is refused with 431, and the server goes on."""
     with start() as server, server.connect() as client:
         with contextlib.suppress(OSError):
             client.sendall(REQUEST[:-2] + b"X: " + b"x" * 65_536 + b"\r\n\r\n")
@@ -418,7 +439,12 @@ def test_a_flood_of_pings_is_answered_and_costs_no_memory(
         assert rest(client) == b"\x88\x02\x03\xe8"
 
 
+@claim("ping-flood-is-bounded", "RFC 6455 section 10.4")
 def test_a_flood_whose_pongs_nobody_reads_is_cut_off(start: Callable[..., Any]) -> None:
+    """A flood of pings whose pongs nobody reads fills no memory.
+
+    The server waits for the client as for any that takes nothing, and cuts it off.
+    """
     with start("--timeout", "1") as server, handshake(server) as client:
         before = server.status("VmRSS")
         client.settimeout(5)
@@ -439,9 +465,18 @@ def test_a_peer_that_vanishes_within_a_frame_is_1006(start: Callable[..., Any]) 
         serves(server)
 
 
+@claim(
+    "silent-peer-is-given-up",
+    "RFC 6455 sections 5.5.2 and 7.2.1",
+    often_said="An open connection has somebody at its other end.",
+)
 def test_a_peer_that_falls_silent_is_pinged_and_given_up(
     start: Callable[..., Any],
 ) -> None:
+    """A peer that falls silent, even in the middle of a frame, gets a ping.
+
+    It is given up with 1011 when it stays silent.
+    """
     with (
         start("--ping-after", "0.4", "--timeout", "0.5") as server,
         handshake(server) as client,
@@ -461,9 +496,11 @@ def test_a_peer_that_answers_pings_stays(start: Callable[..., Any]) -> None:
         assert rest(client).endswith(b"\x88\x00")
 
 
+@claim("unanswered-close-is-given-up", "RFC 6455 section 7.1.1")
 def test_a_client_that_never_answers_the_close_is_cut_off(
     start: Callable[..., Any],
 ) -> None:
+    """A client that never answers a Close frame is cut off after some time."""
     with start("--timeout", "0.5") as server, handshake(server) as client:
         serves(server)
         status, err = server.end(signal.SIGTERM)
@@ -474,7 +511,12 @@ def test_a_client_that_never_answers_the_close_is_cut_off(
         assert any("left" in line for line in server.lines)
 
 
+@claim("nothing-is-left-open", "RFC 6455 section 7.1")
 def test_nothing_is_left_open_when_all_have_gone(start: Callable[..., Any]) -> None:
+    """When all clients have gone, no descriptor and no thread is left of them.
+
+    Some left in order, some by a violation, by a FIN or by a reset.
+    """
     with start("--timeout", "1") as server:
         serves(server)
         before = server.descriptors()

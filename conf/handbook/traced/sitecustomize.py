@@ -299,6 +299,9 @@ class Recorder:
             "call": name,
             "arguments": [_plain(argument) for argument in arguments],
         }
+        if caller.by and name == "sendmsg":  # into how many pieces is asyncio's affair
+            whole = b"".join(bytes(piece) for piece in arguments[0])
+            event["arguments"] = [_plain(whole)]
         if caller.by:
             event["by"] = caller.by
         if caller.task is not None:
@@ -798,12 +801,14 @@ def _address(cell: str) -> list[Any]:
     return [socket.inet_ntop(family, packed), int(port, 16)]
 
 
-def _install(recorder: Recorder) -> None:
+def _install(recorder: Recorder) -> None:  # noqa: C901 - one wrapper for each kind
     def wrap(name: str) -> None:
         original = getattr(socket.socket, name)
 
         @functools.wraps(original)
         def method(self: socket.socket, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            if name == "sendmsg" and args:  # an iterator could be read once only
+                args = ([*args[0]], *args[1:])
             return recorder.call(
                 name,
                 self,

@@ -1,0 +1,59 @@
+"""The box around a program on a page: its path, its download, how to run it.
+
+A program that is longer than `OWN_PAGE` has a page of its own, where the copy
+button gives the whole; its excerpts link there.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from handbook.snippet import Snippet
+
+OWN_PAGE = 200  # lines
+
+
+def has_own_page(snippet: Snippet) -> bool:
+    """Say whether a program is too long to stand under each of its excerpts."""
+    return len(snippet.clean.splitlines()) > OWN_PAGE
+
+
+def address(snippet: Snippet) -> str:
+    """Give the address of a long program's own page, from the top of the site."""
+    return f"programs/{snippet.part}/{snippet.name}.html"
+
+
+def commands(snippet: Snippet) -> list[str]:
+    """Say how to run it; nothing for a file that is no program."""
+    if snippet.path.suffix != ".py":
+        return []
+    if snippet.roles:
+        folder = Path(snippet.where).parent.as_posix()
+        return [f"python {folder}/{snippet.roles[0].argv[0]}"]
+    return [f"python {snippet.where}"]
+
+
+def begin(snippet: Snippet, anchor: str, extent: str, up: str) -> str:
+    """Open the box, with the bar at its top."""
+    file = f"{up}{snippet.where}"
+    return (
+        f'<div class="snippet" id="{anchor}"><div class="snippet-bar">'
+        f'<a class="snippet-path" href="{file}">{snippet.where}</a> '
+        f'<span class="snippet-extent">{extent}</span> '
+        f'<a class="snippet-download" download href="{file}" '
+        f'aria-label="Download {snippet.path.name}">Download</a></div>'
+    )
+
+
+def end(snippet: Snippet) -> str:
+    """Close the box, with the command and the needs."""
+    needs = escape(", ".join(snippet.needs))
+    return (
+        '<p class="snippet-run">'
+        + "".join(f"<code>{escape(command)}</code> " for command in commands(snippet))
+        + (f'<span class="snippet-needs">Needs: {needs}</span>' if needs else "")
+        + "</p></div>"
+    )

@@ -1,0 +1,116 @@
+"""What nginx does to a WebSocket handshake until three lines tell it otherwise.
+
+Needs: Linux, nginx, pip install websockets
+"""
+
+import asyncio
+import contextlib
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from websockets.asyncio.server import ServerConnection, unix_serve
+
+PROGRAM = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+AROUND = """
+daemon off;
+{user}
+pid pid;
+error_log error.log info;
+events {{}}
+http {{
+    access_log access.log;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    {site}
+}}
+"""
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",  # the RFC's example
+}
+# [steps]
+LINES = (
+    "",  # proxy_pass alone
+    "proxy_http_version 1.1;",
+    "proxy_set_header Upgrade $http_upgrade;",
+    'proxy_set_header Connection "upgrade";',
+)
+# [/steps]
+
+
+@contextlib.contextmanager
+def nginx(listener: socket.socket, site: str) -> Iterator[Path]:
+    """Run nginx with `site` inside http {}; give the folder of its logs.
+
+    It takes over a socket that listens already, as at its own upgrades. So nobody
+    can take the port in between, and clients may dial before nginx is up.
+
+    Raises:
+        OSError: nginx has ended by itself; the text is its log.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        user = "user root;" if os.geteuid() == 0 else ""  # who may read the folder
+        Path(folder, "nginx.conf").write_text(AROUND.format(user=user, site=site))
+        with subprocess.Popen(
+            [str(PROGRAM), "-p", folder, "-e", "error.log", "-c", "nginx.conf"],
+            env=os.environ | {"NGINX": f"{listener.fileno()};"},
+            pass_fds=[listener.fileno()],
+        ) as process:
+            listener.close()  # if nginx does not start, its clients shall notice
+            try:
+                yield Path(folder)
+            finally:
+                if process.poll():
+                    raise OSError(Path(folder, "error.log").read_text())
+                process.terminate()
+                process.wait(5)
+
+
+async def stay(websocket: ServerConnection) -> None:
+    """Hold the connection until the client leaves."""
+    await websocket.wait_closed()
+
+
+def dial(port: int) -> str:
+    """Ask for a WebSocket by hand, and say what the answer is."""
+    asking = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.closing(asking):
+        asking.request("GET", "/", headers=HANDSHAKE)
+        answer = asking.getresponse()
+        told = answer.read().decode() or answer.reason
+        return f"{answer.status}  {told.splitlines()[0]}"
+
+
+async def main() -> None:
+    """Add to the configuration, line by line, and dial each time."""
+    with tempfile.TemporaryDirectory() as folder:
+        serving = unix_serve(stay, f"{folder}/chat.sock", server_header=None)
+        async with asyncio.timeout(10), serving:
+            lines = f"proxy_pass http://unix:{folder}/chat.sock;"
+            for line in LINES:
+                lines += line
+                with socket.create_server(("127.0.0.1", 0)) as door:
+                    port = door.getsockname()[1]
+                    site = f"listen 127.0.0.1:{port}; location / {{ {lines} }}"
+                    with nginx(door, f"server {{ {site} }}"):
+                        told = await asyncio.to_thread(dial, port)
+                print(f"{line or 'proxy_pass alone'}  {told}")
+
+
+if __name__ == "__main__":
+    if sys.platform != "linux" or PROGRAM is None:
+        print("This program needs Linux and nginx.")
+    else:
+        asyncio.run(main())
