@@ -104,8 +104,15 @@ async def run(host: str, port: int) -> None:
         loop.call_soon_threadsafe(signals.put_nowait, number)
 
     ticker = Ticker(Page(Path(__file__).with_name("ticker.html")))
-    answer = ticker.answer
-    async with serve(ticker.handle, host, port, process_request=answer) as server:
+    async with serve(
+        ticker.handle,
+        host,
+        port,
+        process_request=ticker.answer,
+        max_size=1000,
+        open_timeout=LINGER,
+        close_timeout=LINGER,
+    ) as server:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, on_signal)
         prices = asyncio.create_task(ticker.run(), name="prices")
