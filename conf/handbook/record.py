@@ -413,7 +413,7 @@ def _judge_leaks(snippet: Snippet, events: list[Event]) -> None:
 # Putting the events in order
 
 
-def _assemble(  # noqa: C901 - an event has many parts, each with its reason
+def _assemble(  # noqa: C901, PLR0912 - an event has many parts, each with its reason
     snippet: Snippet,
     transcripts: dict[str, str],
     events: list[Event],
@@ -477,6 +477,9 @@ def _assemble(  # noqa: C901 - an event has many parts, each with its reason
         for key in ("by", "frames", "stream"):
             if key in event:
                 entry[key] = event[key]
+        if "frames" in event:  # the bytes themselves are random, and told in words
+            for key in entry.keys() & {"arguments", "result"}:
+                entry[key] = _sizes(entry[key])
         if event["blocked"]:
             entry["blocked"] = True
         entry["begin"] = rank[event["begin"]]
@@ -793,7 +796,8 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
             lanes[lane] = sorted(joined, key=repr) if _is_loop(lane) else joined
         elif events:
             lanes[lane] = [
-                _comparable(event, names, sockets, alone=alone) for event in events
+                _comparable(event, names, sockets, alone=alone)
+                for event in (events if alone else _uncut(events))
             ]
     if OPAQUE & {*snippet.needs}:
         lanes = {}
@@ -849,6 +853,21 @@ def _joined(events: list[Event], names: Names, sockets: dict[int, int]) -> list[
                 kept |= {"frames": SEALED, "stream": {}}
         rest[key] = kept
     return own + list(rest.values())
+
+
+def _uncut(events: list[Event]) -> list[Event]:
+    """Join what one line received of a WebSocket connection in several calls."""
+    whole: list[Event] = []
+    for event in events:
+        last = whole[-1] if whole else {}
+        same = all(last.get(key) == event[key] for key in ("call", "line", "socket"))
+        if same and "frames" in last and "frames" in event and "recv" in event["call"]:
+            size = last["result"]["bytes"] + event["result"]["bytes"]
+            frames = [*_whole(last), *_whole(event)]
+            whole[-1] = {**event, "result": {"bytes": size}, "frames": frames}
+        else:
+            whole.append(event)
+    return whole
 
 
 # Which of them a library uses, and for how much at once, is its own affair.

@@ -136,6 +136,8 @@ class _Story:
         lanes = []
         for lane in self.recording.lanes:
             calls = {e["call"] for e in self.events if e["lane"] == lane}
+            if calls and not calls - self.undrawn:
+                continue  # nothing of it would be seen
             client = calls & {"connect", "connect_ex"} or "client" in lane
             server = calls & {"accept", "listen"} or "server" in lane
             lanes.append((lane, "left" if client and not server else "right"))
@@ -235,7 +237,7 @@ class _Story:
         details, sentence = self._outcome(event)
         frames = event.get("frames", [])
         if frames:
-            sentence = re.sub(r", b['\"].*", "", sentence, flags=re.DOTALL)
+            sentence = re.sub(r", (b['\"].*)?$", "", sentence, flags=re.DOTALL)
             sentence += f": {', '.join(frames)}"
             if call in RECEIVES:
                 details += [_brief(words) for words in frames]
@@ -440,7 +442,7 @@ def _sent(event: Event) -> dict[str, Any]:
     pieces = [piece for piece in given if isinstance(piece, dict)]
     return {
         "bytes": sum(piece["bytes"] for piece in pieces),
-        "starts": pieces[0]["starts"] if pieces else "",
+        "starts": pieces[0].get("starts", "") if pieces else "",
     }
 
 
@@ -460,7 +462,7 @@ def _bytes(size: int) -> str:
 def _preview(data: object) -> str:
     if not isinstance(data, dict):
         return ""
-    starts = str(data["starts"])
+    starts = str(data.get("starts", ""))
     return starts if data["bytes"] <= 40 else f"{starts[:20]}…"
 
 

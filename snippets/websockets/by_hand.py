@@ -51,7 +51,7 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
     client = socket.create_connection(listener.getsockname(), timeout=5)
     with client, client.makefile("rb") as stream:
         client.sendall(REQUEST)
-        print(read_head(stream).decode(), end="")
+        print(*read_head(stream).decode().splitlines(), sep="\n")
         client.sendall(bytes.fromhex("818537fa213d7f9f4d5158"))  # section 5.7
         print("client reads", stream.read(7))
     server.join()

@@ -60,6 +60,9 @@ def nginx(listener: socket.socket, site: str) -> Iterator[Path]:
     Raises:
         OSError: nginx has ended by itself; the text is its log.
     """
+    # nginx leaves it as it is. Else a worker that lost the race for a client would
+    # sleep in accept(), with all its WebSockets.
+    listener.setblocking(False)
     with tempfile.TemporaryDirectory() as folder:
         user = "user root;" if os.geteuid() == 0 else ""  # who may read the folder
         Path(folder, "nginx.conf").write_text(AROUND.format(user=user, site=site))

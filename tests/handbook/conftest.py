@@ -27,7 +27,7 @@ KEPT = {
 }
 TESTS = (
     *("test_a_conversation", "test_echo_pair", "test_before_accept"),
-    *("test_two_kinds_of_socket", "conftest", "test_recordings"),
+    *("test_two_kinds_of_socket", "conftest", "test_recordings", "processes"),
 )
 LINK = re.compile(r"\[((?:[^\]`]|`[^`]*`)*)\]\(([^)\s]+\.md)(#[^)\s]*)?\)")
 TICK = re.compile(r" ?\{claim\}`([a-z0-9-]+)`")

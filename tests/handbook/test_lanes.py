@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from handbook import record, timeline
+from handbook import record, snippet, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -416,6 +416,36 @@ def test_the_frames_of_a_run_are_recorded_and_drawn(program: Write) -> None:
     said = " ".join(words for _, words, _ in drawn.words)
     assert 'with 13 bytes: TEXT "hello" (deflate)' in said
     assert "\\x" not in said
+
+
+def test_frames_of_a_thread_may_come_in_one_call_or_two() -> None:
+    def received(size: int, *frames: str) -> record.Event:
+        return {
+            "lane": "client",
+            "call": "recv",
+            "line": 3,
+            "socket": 1,
+            "fd": 3,
+            "begin": 1,
+            "end": 2,
+            "arguments": [100],
+            "frames": list(frames),
+            "result": {"bytes": size, "starts": "b'...'"},
+        }
+
+    def recording(*events: record.Event) -> record.Recording:
+        lanes, none = ("client", "server"), frozenset[int]()
+        return record.Recording("x", {"": ""}, lanes, events, none, none, alone=False)
+
+    path = snippet.ROOT / "snippets/sockets/conversation.py"
+    program = snippet.read(path)
+    one = recording(received(12, 'TEXT "a"', 'TEXT "bcd"'))
+    two = recording(
+        received(5, 'TEXT "a"', "part of TEXT 3 bytes"), received(7, 'TEXT "bcd"')
+    )
+    assert record.diff(one, two, program) == ""
+    other = recording(received(5, 'TEXT "a"'), received(7, 'TEXT "xyz"'))
+    assert record.diff(one, other, program)
 
 
 def test_other_words_in_a_frame_are_a_difference(program: Write) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import re
 import time
 import weakref
@@ -34,6 +35,7 @@ RUN = events.Handle._run.__code__  # noqa: SLF001
 GIVEN = re.compile(r"Task-\d+")  # a name that nobody chose
 # A task in one of these waits for something, but not for bytes to come.
 ELSEWHERE = {"wait_closed", "drain", "_drain_helper", "keepalive"}
+PACKAGES = f"{os.sep}site-packages{os.sep}"
 EVENT_LOOP = {"number": -1}
 
 
@@ -158,6 +160,7 @@ class Tasks:
         if task is None:
             return self.make(program, line, "loop", EVENT_LOOP)
         since = None
+        self.touched.setdefault(sock, task)
         if where is not None:
             program, line = where
             since = self.paused.get(task) if call in WAITED else None
@@ -220,7 +223,7 @@ class Tasks:
             "name": "" if GIVEN.fullmatch(name) else name,
             "main": task is main,
             "function": function,
-            "coroutine": getattr(coroutine, "__name__", "task"),
+            "coroutine": _named(coroutine),
         }
 
 
@@ -232,6 +235,16 @@ def is_own(frame: FrameType) -> bool:
     """Say whether asyncio is at work for itself here."""
     code = frame.f_code
     return code.co_name in OWN and code.co_filename == OWN_FILE
+
+
+def _named(coroutine: object) -> str:
+    """Name a coroutine, or its library where its own name says little."""
+    name = getattr(coroutine, "__name__", "task")
+    code = getattr(coroutine, "cr_code", None)
+    library = code.co_filename.partition(PACKAGES)[2] if code is not None else ""
+    if library and (name.startswith("_") or name in {"start", "run"}):
+        return str(library.partition(os.sep)[0])
+    return str(name)
 
 
 def _awaited(waits: object) -> tuple[FrameType | None, object]:

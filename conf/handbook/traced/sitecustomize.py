@@ -71,6 +71,7 @@ STATES = (  # in the order of their numbers, from 1: include/net/tcp_states.h
 STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
 PREVIEW = 40
 ANEW = {b"date", b"sec-websocket-key", b"sec-websocket-accept"}
+ANEW |= {b"server", b"user-agent"}  # they name the version of Python
 TLS = [b"\x14\x03", b"\x15\x03", b"\x16\x03", b"\x17\x03"]  # RFC 8446 section 5.1
 # States that end by themselves, at the latest when a delayed ACK is sent.
 PASSING = {
@@ -85,6 +86,7 @@ ARRIVE = 0.06  # seconds to wait until bytes that were sent have been acknowledg
 SETTLE_PAUSE = 0.0005  # seconds
 # What asyncio does with its own sockets before and after its loop runs.
 OWN = {"_close_self_pipe", "_make_self_pipe"}
+IMPORT = "<frozen importlib._bootstrap>"
 # Where packages are installed: a thread of theirs is no thread of the program.
 PACKAGES = f"{os.sep}site-packages{os.sep}"
 
@@ -194,8 +196,10 @@ class Recorder:
             program = self.program_of(code.co_filename)
             if program is not None:
                 return Place(program, frame.f_lineno)
-            if code.co_name in OWN and code.co_filename.endswith("selector_events.py"):
-                return None
+            if code.co_filename == IMPORT or (
+                code.co_name in OWN and code.co_filename.endswith("selector_events.py")
+            ):
+                return None  # what a library tries while it is imported, or asyncio
             package = package or PACKAGES in code.co_filename
             frame = frame.f_back
         if package and threading.current_thread() is not threading.main_thread():
@@ -256,11 +260,15 @@ class Recorder:
         with self.unseen():
             caller = self.caller(name, sock)
             event = self.begun(name, sock, arguments, caller) if caller else {}
+            words = self.follow_ahead(name, sock, arguments)
         if caller is None:
             result = run()
             with self.unseen():
-                self.follow(name, sock, arguments, result)
+                if not words:
+                    self.follow(name, sock, arguments, result)
             return result
+        if words:
+            event["frames"] = words
         will_wait = event["event"] == "waits"
         event |= {"event": "call", "begin": time.monotonic_ns()}
         if caller.since is not None:  # the task has waited for what the loop does now
@@ -330,9 +338,10 @@ class Recorder:
         event["result"] = self.result(name, result, caller)
         if name in INTO and isinstance(result, int):
             event["result"] = _plain(_passed(name, arguments, result))
-        words = self.follow(name, sock, arguments, result)
-        if words:
-            event["frames"] = words
+        if "frames" not in event:
+            words = self.follow(name, sock, arguments, result)
+            if words:
+                event["frames"] = words
         if caller.by:
             event |= self.so_far(name, sock, arguments, result)
 
@@ -446,6 +455,19 @@ class Recorder:
         if talk.over:
             self.talks[sock] = None
         return words
+
+    def follow_ahead(
+        self, name: str, sock: socket.socket, arguments: tuple[Any, ...]
+    ) -> list[str]:
+        """Read the answer to a handshake before it goes out.
+
+        Another thread may receive the first frame before the call has returned here.
+        """
+        if name not in WRITES - {"sendmsg", "sendto"} or not self.talks.get(sock):
+            return []
+        if bytes(arguments[0][:12]) != b"HTTP/1.1 101":
+            return []
+        return self.follow(name, sock, arguments, len(arguments[0]))
 
     def so_far(
         self,
