@@ -25,6 +25,12 @@ UNTIL_SENT = """
   look();
 })
 """
+CLOSE = """
+() => new Promise((done) => {
+  socket.onclose = () => done();
+  socket.close();
+})
+"""
 
 
 async def main() -> None:
@@ -55,6 +61,7 @@ async def main() -> None:
         print("page: the server reads; bufferedAmount falls to", waiting)
         await got.wait()
         print("server: has got all")
+        await page.evaluate(CLOSE)
         await browser.close()
 
 

@@ -29,7 +29,7 @@ async def take_part(url: str, text: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Say one thing in a chat.")
-    parser.add_argument("url", help="such as ws://127.0.0.1:7777/chat")
+    parser.add_argument("url", help="such as ws://127.0.0.1:7777/live")
     parser.add_argument("text")
     options = parser.parse_args()
     try:

@@ -1,6 +1,6 @@
 """A chat to copy: one program serves the page and the WebSocket, from one port.
 
-GET / is the page chat.html, with a policy that lets it run its own script only. /chat
+GET / is the page chat.html, with a policy that lets it run its own script only. /live
 is the WebSocket, for pages of the same origin and for programs. A client that does not
 read is cut off, and so is one that says nothing at first; Ctrl-C or SIGTERM closes all
 with 1001. Behind a proxy that speaks TLS nothing changes here.
@@ -17,7 +17,7 @@ The server:
 
 Needs: pip install websockets, chat.html
 Pair: server = chat_server.py --port 0
-Pair: program = chat_program.py ws://127.0.0.1:{port}/chat "hello, everybody"
+Pair: program = chat_program.py ws://127.0.0.1:{port}/live "hello, everybody"
 Port: listening on 127.0.0.1 port {port}
 Varies: "key": "{hex}
 """
@@ -160,15 +160,15 @@ class Member:
                 await self.connection.send(message)
 
 
-class ChatServer:
-    """One room; handle() and answer() are made for serve() of websockets.
+class Service:
+    """A page at /, and at /live a WebSocket for whoever comes, rude or slow.
 
     Args:
         page: the page at /.
-        origin: from which pages may dial, such as https://chat.example; None: from
+        origin: from which pages may dial, such as https://live.example; None: from
             those that have our host and port, as the browser's Host header tells it.
         max_clients: further ones are refused with status 503.
-        told: called with a line on each member who comes or goes.
+        told: called with a line on what happens.
     """
 
     def __init__(
@@ -179,13 +179,26 @@ class ChatServer:
         max_clients: int = 500,
         told: Callable[[str], None] = say,
     ) -> None:
-        """Begin with an empty room."""
+        """Begin without clients."""
+        self.told = told
         self._page = page
-        self._told = told
         self._origin = origin
         self._max_clients = max_clients
         self._connections: set[ServerConnection] = set()
-        self._members: dict[str, Member] = {}
+
+    async def converse(self, connection: ServerConnection) -> None:
+        """Serve one client until it or the service ends: this is for you to write.
+
+        Raises:
+            RefusedError: the client does not keep to the protocol.
+            TimeoutError: it is too slow, and is cut off.
+            ConnectionClosed: it has gone.
+        """
+        raise NotImplementedError
+
+    def dismiss_all(self) -> None:
+        """Let every converse() return soon: this, too, is for you to write."""
+        raise NotImplementedError
 
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a request with the page or an error; None goes on with the handshake.
@@ -195,40 +208,73 @@ class ChatServer:
         path = request.path.partition("?")[0]
         if path == "/":
             return self._page.response()
-        if path != "/chat":
-            return connection.respond(404, "there is / and /chat\n")
+        if path != "/live":
+            return connection.respond(404, "there is / and /live\n")
         origin = request.headers.get("Origin")
         ours = self._origin or f"http://{request.headers.get('Host')}"
         if origin not in (None, ours):
             return connection.respond(403, "not for pages from elsewhere\n")
         if len(self._connections) >= self._max_clients:
-            return connection.respond(503, "the room is full\n")
+            return connection.respond(503, "too many are here\n")
         return None
 
     async def handle(self, connection: ServerConnection) -> None:
-        """Serve one client to its end."""
+        """Serve one client to its end, and close with the code that tells why."""
         code, why = int(CloseCode.GOING_AWAY), ""
         self._connections.add(connection)
         try:
-            await self._converse(connection)
+            await self.converse(connection)
         except RefusedError as error:
             code, why = error.code, str(error)
         except TimeoutError:
+            # In websockets 17.4 close() would first wait for room in a full buffer.
             connection.transport.abort()
         except ConnectionClosed:
             pass
         except Exception as error:  # noqa: BLE001 - our own mistake, told in one line
             code, why = CloseCode.INTERNAL_ERROR, "a mistake of the server"
-            self._told(f"error: {type(error).__name__}: {error}")
+            self.told(f"error: {type(error).__name__}: {error}")
         finally:
             await close(connection, code, why)
             self._connections.discard(connection)
 
+    async def run(self, host: str, port: int) -> None:
+        """Serve until a signal comes, and leave in order.
+
+        Raises:
+            OSError: the port is taken or not permitted, or the name is unknown.
+        """
+        loop = asyncio.get_running_loop()
+        signals: asyncio.Queue[int] = asyncio.Queue()
+
+        def on_signal(number: int, _frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(signals.put_nowait, number)
+
+        async with self.serve(host, port) as server:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, on_signal)
+            host, port = server.sockets[0].getsockname()[:2]
+            say(f"listening on {host} port {port}")
+            say(f"stopped by {signal.Signals(await signals.get()).name}")
+            await self.stop(server)
+
+    def serve(self, host: str, port: int) -> Server:
+        """Return a server to be used in "async with"; stop() it before the end."""
+        return serve(
+            self.handle,
+            host,
+            port,
+            process_request=self.answer,
+            max_size=MAX_SIZE,
+            compression=None,  # it would cost memory for each client
+            open_timeout=LINGER,
+            close_timeout=LINGER,
+        )
+
     async def stop(self, server: Server) -> None:
         """Send what is left and close with 1001; cut off who does not take it."""
         server.close(close_connections=False)  # handle() does that, after the rest
-        for member in self._members.values():
-            member.dismiss()
+        self.dismiss_all()
         try:
             async with asyncio.timeout(LINGER):
                 await server.wait_closed()
@@ -236,7 +282,28 @@ class ChatServer:
             for connection in self._connections:
                 connection.transport.abort()
 
-    async def _converse(self, connection: ServerConnection) -> None:
+
+class ChatServer(Service):
+    """One room in which everybody hears everybody."""
+
+    def __init__(
+        self,
+        page: Page,
+        *,
+        origin: str | None = None,
+        max_clients: int = 500,
+        told: Callable[[str], None] = say,
+    ) -> None:
+        """Begin with an empty room; the arguments are those of a Service."""
+        super().__init__(page, origin=origin, max_clients=max_clients, told=told)
+        self._members: dict[str, Member] = {}
+
+    def dismiss_all(self) -> None:
+        """Let everybody go when they have got the rest."""
+        for member in self._members.values():
+            member.dismiss()
+
+    async def converse(self, connection: ServerConnection) -> None:
         """Let a client in; read and write until one of the two ends."""
         async with asyncio.timeout(LINGER):
             member = self._join(connection, parsed(await connection.recv()))
@@ -266,7 +333,7 @@ class ChatServer:
         before = self._members.get(name)
         if before is None:
             self._tell_all(kind="joined", name=name)
-            self._told(f"joined: {name}")
+            self.told(f"joined: {name}")
         elif secrets.compare_digest(before.key.encode(), key.encode()):
             before.connection.transport.abort()  # it is dead, and we do not know yet
         else:
@@ -280,7 +347,7 @@ class ChatServer:
         if self._members.get(member.name) is member:
             del self._members[member.name]
             self._tell_all(kind="left", name=member.name)
-            self._told(f"left: {member.name}")
+            self.told(f"left: {member.name}")
 
     async def _read(self, member: Member) -> None:
         """Tell all what a member says, at most RATE messages a second.
@@ -366,38 +433,6 @@ def at_least_one(text: str) -> int:
     return int(text)
 
 
-async def run(options: argparse.Namespace) -> None:
-    """Serve until a signal comes, and leave in order.
-
-    Raises:
-        OSError: the port is taken or not permitted, or a file is not there.
-    """
-    loop = asyncio.get_running_loop()
-    signals: asyncio.Queue[int] = asyncio.Queue()
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(signals.put_nowait, number)
-
-    page = Page(Path(__file__).with_name("chat.html"))
-    chat = ChatServer(page, origin=options.origin, max_clients=options.max_clients)
-    async with serve(
-        chat.handle,
-        options.host,
-        options.port,
-        process_request=chat.answer,
-        max_size=MAX_SIZE,
-        compression=None,  # it would cost memory for each client
-        open_timeout=LINGER,
-        close_timeout=LINGER,
-    ) as server:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, on_signal)
-        host, port = server.sockets[0].getsockname()[:2]
-        say(f"listening on {host} port {port}")
-        say(f"stopped by {signal.Signals(await signals.get()).name}")
-        await chat.stop(server)
-
-
 def main() -> None:
     """Parse the command line and serve."""
     parser = OneLineParser(description="A chat room for pages and programs.")
@@ -409,8 +444,10 @@ def main() -> None:
     told = logging.StreamHandler()
     told.setFormatter(OneLine())
     logging.basicConfig(handlers=[told], level=logging.ERROR)
+    page = Page(Path(__file__).with_name("chat.html"))
+    chat = ChatServer(page, origin=options.origin, max_clients=options.max_clients)
     try:
-        asyncio.run(run(options))
+        asyncio.run(chat.run(options.host, options.port))
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         sys.exit(f"{parser.prog}: cannot serve on {options.host}: {reason}")

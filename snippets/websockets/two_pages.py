@@ -12,15 +12,6 @@ from pathlib import Path
 from chat_server import ChatServer, Page
 from playwright.async_api import Page as Tab
 from playwright.async_api import async_playwright
-from websockets.asyncio.server import Server, serve
-
-
-async def start(port: int) -> tuple[ChatServer, Server]:
-    """Serve the page and the chat."""
-    page = Page(Path(__file__).with_name("chat.html"))
-    chat = ChatServer(page, told=lambda _: None)
-    answer = chat.answer
-    return chat, await serve(chat.handle, "127.0.0.1", port, process_request=answer)
 
 
 async def join(tab: Tab, url: str, name: str) -> None:
@@ -33,7 +24,9 @@ async def join(tab: Tab, url: str, name: str) -> None:
 
 async def main() -> None:
     """Let ann and ben join, speak, and survive a restart."""
-    chat, server = await start(0)
+    page = Page(Path(__file__).with_name("chat.html"))
+    chat = ChatServer(page, told=lambda _: None)
+    server = await chat.serve("127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with asyncio.timeout(20), async_playwright() as tool:
         browser = await tool.chromium.launch(
@@ -54,7 +47,8 @@ async def main() -> None:
         await ben.get_by_text("Closed").wait_for()
         print("ben sees:", await ben.locator("#state").text_content())
 
-        chat, server = await start(port)
+        chat = ChatServer(page, told=lambda _: None)
+        server = await chat.serve("127.0.0.1", port)
         for tab in (ann, ben):
             await tab.get_by_text("In the room: ann, ben").wait_for()
         print("both are back in the room")
