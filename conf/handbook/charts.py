@@ -50,6 +50,13 @@ class Band:
     first: int
     last: int
 
+    @property
+    def range(self) -> str:
+        """The numbers, as they stand beside the band."""
+        return (
+            str(self.first) if self.first == self.last else f"{self.first}–{self.last}"
+        )
+
 
 def measures(transcript: str) -> list[Measure]:
     """Read the rows that a program printed, its columns two spaces or more apart.
@@ -172,7 +179,7 @@ def number_line(bands: list[Band], title: str) -> str:
             )
             x = left + COLUMN + 13
             pieces.append(_text(x, at - 1, band.name, "call-text"))
-            pieces.append(_text(x, at + 12, f"{band.first}–{band.last}", "muted-text"))
+            pieces.append(_text(x, at + 12, band.range, "muted-text"))
         bottom = max(bottom, at + 14)
     return _svg(pieces, bottom + 8, title)
 

@@ -789,7 +789,9 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
         events = [
             event
             for event in recording.events
-            if event["lane"] == lane and event["call"] != "select"
+            if event["lane"] == lane
+            and event["call"] != "select"
+            and not (snippet.roles and _looked_up(event))
         ]
         if any("by" in event for event in events):
             joined = _joined(events, names, sockets)
@@ -803,6 +805,16 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
         lanes = {}
     ends = [names.text(words) for words in recording.ends]
     return {"transcripts": transcripts, "lanes": lanes, "ends": ends}
+
+
+def _looked_up(event: Event) -> bool:
+    """Say whether a server only looked up from its wait, as one with a tick does.
+
+    How often it does so, until a client comes or a signal ends it, is up to the clock.
+    """
+    error = event.get("error") or {}
+    told = (error.get("type"), error.get("errno"))
+    return event["call"] in {"accept", "recv"} and told == ("TimeoutError", None)
 
 
 def _is_loop(lane: str) -> bool:

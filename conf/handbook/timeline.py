@@ -242,7 +242,8 @@ class _Story:
             if call in RECEIVES:
                 details += [_brief(words) for words in frames]
         if returned:
-            details = [f"→ {details[0]}", *details[1:]] if details else [name]
+            gave = [f"→ {each.removeprefix('→ ')}" for each in details[:1]]
+            details = [*gave, *details[1:]] if details else [name]
             label += [(details[0], "call"), *((text, "muted") for text in details[1:])]
         else:
             label += [(text, "muted") for text in details]

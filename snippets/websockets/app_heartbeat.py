@@ -24,9 +24,12 @@ def answer(sock: socket.socket, server: ServerConnection) -> None:
 def heard(sock: socket.socket, client: ClientConnection) -> bool:
     """Return whether anything comes in time; what comes is printed."""
     try:
-        client.feed(sock.recv(4096))
+        data = sock.recv(4096)
     except TimeoutError:
         return False
+    if not data:  # the server has closed
+        return False
+    client.feed(data)
     for event in client.events():
         print("client:", event)
     return True

@@ -10,6 +10,12 @@ from rfc6455 import ClientConnection, Closed, Connection, Opened, Request, State
 from rfc6455 import ServerConnection as Server
 
 
+def flush(sock: socket.socket, connection: Connection) -> None:
+    """Send what there is to be sent."""
+    if data := connection.data_to_send():
+        sock.sendall(data)
+
+
 def talk(sock: socket.socket, connection: Connection) -> None:
     """Carry bytes between a socket and the core until the WebSocket is closed."""
     who = threading.current_thread().name
@@ -27,7 +33,8 @@ def talk(sock: socket.socket, connection: Connection) -> None:
                     connection.close()
             elif isinstance(event, Closed):
                 print(f"{who}: closed with {event.code}")
-        sock.sendall(connection.data_to_send())
+            flush(sock, connection)
+        flush(sock, connection)
         if connection.state is State.CLOSED:
             return
         if data := sock.recv(65_536):

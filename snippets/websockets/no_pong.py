@@ -16,7 +16,10 @@ def serve(sock: socket.socket) -> None:
     server, pinged = ServerConnection(), False
     while server.state is not State.CLOSED:
         if select.select([sock], [], [], PATIENCE)[0]:
-            server.feed(sock.recv(4096))
+            if data := sock.recv(4096):
+                server.feed(data)
+            else:
+                server.feed_eof()
             pinged = False
             for event in server.events():
                 if isinstance(event, Request):

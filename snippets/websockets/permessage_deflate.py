@@ -16,6 +16,7 @@ from rfc6455 import Code, Extension, HandshakeError, ProtocolError, tokens
 
 NAME = "permessage-deflate"
 TAIL = b"\x00\x00\xff\xff"  # ends what a sync flush gives, and is left out
+MAX_STREAMS = 100  # that end within one piece of a message
 FLAGS = {"server_no_context_takeover", "client_no_context_takeover"}
 BITS = {"server_max_window_bits", "client_max_window_bits"}
 Parameters = dict[str, int | None]
@@ -81,9 +82,9 @@ class PermessageDeflate(Extension):
                 self._takeover_in = False
                 chosen.append("client_no_context_takeover")
             if "client_max_window_bits" in asked:
-                most = asked["client_max_window_bits"] or 15
-                self._bits_in = max(9, min(self._bits_in, most))
-                chosen.append(f"client_max_window_bits={self._bits_in}")
+                bits = min(self._bits_in, asked["client_max_window_bits"] or 15)
+                self._bits_in = max(9, bits)  # zlib reads 8 with 9
+                chosen.append(f"client_max_window_bits={bits}")
             else:
                 self._bits_in = 15  # the client has not said that it can use less
             return "; ".join(chosen)
@@ -122,6 +123,7 @@ class PermessageDeflate(Extension):
         """Expand what came of a message, and never much more than limit (7.2.2)."""
         data += TAIL if fin else b""
         expanded = b""
+        streams = 0
         try:
             while data:
                 if self._decompressor is None:
@@ -132,6 +134,9 @@ class PermessageDeflate(Extension):
                     raise ProtocolError(Code.TOO_BIG, "message too long, expanded")
                 data = self._decompressor.unconsumed_tail
                 if self._decompressor.eof:  # a sender may end its stream (7.2.3.4)
+                    streams += 1
+                    if streams > MAX_STREAMS:
+                        raise ProtocolError(Code.PROTOCOL_ERROR, "too many streams")
                     data, self._decompressor = self._decompressor.unused_data, None
         except zlib.error:
             raise ProtocolError(Code.INVALID_DATA, "not compressed data") from None

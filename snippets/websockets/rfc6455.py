@@ -8,10 +8,10 @@ says, and closes with the right code. It opens no socket and knows no clock.
 from __future__ import annotations
 
 import base64
-import binascii
 import codecs
 import functools
 import hashlib
+import io
 import re
 import secrets
 from abc import ABC, abstractmethod
@@ -60,6 +60,8 @@ def parse_head(head: bytes) -> tuple[str, dict[str, str]]:
         if not colon or not TOKEN.fullmatch(name):
             raise HandshakeError(HTTPStatus.BAD_REQUEST, f"bad field line {line!r}")
         name, value = name.lower(), value.strip(" \t")
+        if any(sign in value for sign in "\r\n\0"):  # RFC 9110 section 5.5
+            raise HandshakeError(HTTPStatus.BAD_REQUEST, f"bad value of {name}")
         if name in fields and name in {"host", "sec-websocket-key"}:
             raise HandshakeError(HTTPStatus.BAD_REQUEST, f"two {name} fields")
         fields[name] = f"{fields[name]}, {value}" if name in fields else value
@@ -97,7 +99,7 @@ class Request:
         key = self.headers.get("sec-websocket-key", "")
         try:
             nonce = base64.b64decode(key, validate=True)
-        except binascii.Error:
+        except ValueError:  # not Base64, or not even ASCII
             nonce = b""
         if len(nonce) != 16:
             raise HandshakeError(HTTPStatus.BAD_REQUEST, "the key is not 16 bytes")
@@ -216,8 +218,7 @@ class Header:
 def parse_header(data: bytes | bytearray, at: int) -> tuple[Header, int] | None:
     """Read a header that begins at a place; also say where its payload begins.
 
-    Returns None if more bytes are needed. What can be refused after two bytes is
-    refused after two bytes.
+    Returns None if more bytes are needed.
     """
     if len(data) < at + 2:
         return None
@@ -278,13 +279,17 @@ class Message:
         self.opcode = opcode
         self._extension = extension
         self._left = limit
-        self._pieces: list[bytes] = []
-        self._text: list[str] = []
+        self._bytes = bytearray()
+        self._text = io.StringIO()
         self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def expect(self, length: int) -> None:
-        """Refuse a frame that would be too much, before any of it is waited for."""
-        if length > self._left:
+        """Refuse a frame that would be too much, before any of it is waited for.
+
+        What an extension has changed may be a little longer than what it stands for.
+        """
+        slack = 0 if self._extension is None else 1024 + self._left // 100
+        if length > self._left + slack:
             raise ProtocolError(Code.TOO_BIG, "message too long")
 
     def add(self, data: bytes, *, fin: bool) -> None:
@@ -293,20 +298,18 @@ class Message:
             data = self._extension.decode(data, fin=fin, limit=self._left)
         self._left -= len(data)
         if self.opcode is Opcode.BINARY:
-            if data:  # fragments may be empty, without end
-                self._pieces.append(data)
+            self._bytes += data
             return
         try:
-            if text := self._decoder.decode(data, final=fin):
-                self._text.append(text)
+            self._text.write(self._decoder.decode(data, final=fin))
         except UnicodeDecodeError:
             raise ProtocolError(Code.INVALID_DATA, "text is not UTF-8") from None
 
     def event(self) -> Text | Binary:
         """Return the whole of it."""
         if self.opcode is Opcode.TEXT:
-            return Text("".join(self._text))
-        return Binary(b"".join(self._pieces))
+            return Text(self._text.getvalue())
+        return Binary(bytes(self._bytes))
 
 
 # A connection: sections 5.5 and 7
@@ -427,7 +430,7 @@ class Connection(ABC):
         self._ended = True
 
     def events(self) -> Iterator[Event]:
-        """Yield what is whole, in order. Closed is the last event there is."""
+        """Yield what is whole, in order. Closed is the last, but after respond()."""
         while not self._told:
             try:
                 event = self._next()
@@ -450,6 +453,8 @@ class Connection(ABC):
         """Send a message, or with fin=False a fragment that others will follow."""
         if self.state is not State.OPEN:
             raise RuntimeError(f"cannot send: the connection is {self.state.value}")
+        if not isinstance(data, str | bytes | bytearray | memoryview):
+            raise TypeError(f"neither text nor bytes: {type(data).__name__}")
         opcode = Opcode.TEXT if isinstance(data, str) else Opcode.BINARY
         payload = data.encode() if isinstance(data, str) else bytes(data)
         first = self._sending is None
@@ -569,8 +574,7 @@ class Connection(ABC):
     # [control]
     def _control_event(self, opcode: Opcode, data: bytes) -> Event | None:
         if opcode is Opcode.PING:
-            if self.state is State.OPEN:
-                self._put(Opcode.PONG, data)
+            self._put(Opcode.PONG, data)  # until their Close frame has come
             return Ping(data)
         if opcode is Opcode.PONG:
             return Pong(data)

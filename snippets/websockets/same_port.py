@@ -26,7 +26,10 @@ def serve_one(listener: socket.socket) -> None:
         sock.settimeout(5)
         server = ServerConnection()
         while server.state is State.CONNECTING:
-            server.feed(sock.recv(4096))
+            if data := sock.recv(4096):
+                server.feed(data)
+            else:
+                server.feed_eof()
             for event in server.events():
                 if not isinstance(event, Request):
                     break

@@ -62,7 +62,7 @@ def nginx(listener: socket.socket, site: str) -> Iterator[Path]:
     """
     # nginx leaves it as it is. Else a worker that lost the race for a client would
     # sleep in accept(), with all its WebSockets.
-    listener.setblocking(False)
+    listener.settimeout(0)
     with tempfile.TemporaryDirectory() as folder:
         user = "user root;" if os.geteuid() == 0 else ""  # who may read the folder
         Path(folder, "nginx.conf").write_text(AROUND.format(user=user, site=site))

@@ -12,7 +12,7 @@ import asyncio
 import ssl
 import sys
 from typing import TYPE_CHECKING, NoReturn, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from rfc6455 import (
     MAX_MESSAGE,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rfc6455 import Event
 
 CHUNK = 65_536  # bytes read at a time
+SAFE = "/?%:@!$&'()*+,;=~"  # in a URL these stay as they are (RFC 3986)
 
 
 class ClosedError(ConnectionError):
@@ -64,6 +65,8 @@ class WebSocket:
         self._writer = writer
         self._connection = connection
         self._wait = wait
+        self._reading = asyncio.Lock()
+        self._event: Event | None = None  # taken, and not delivered yet
 
     @classmethod
     async def connect(
@@ -93,7 +96,8 @@ class WebSocket:
         secure = ssl.create_default_context() if parts.scheme == "wss" else None
         connection = ClientConnection(
             parts.netloc.rpartition("@")[2],
-            (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            quote(parts.path or "/", safe=SAFE)
+            + (f"?{quote(parts.query, safe=SAFE)}" if parts.query else ""),
             subprotocols=subprotocols,
             max_message=max_message,
         )
@@ -150,12 +154,14 @@ class WebSocket:
             async with asyncio.timeout(self._wait):
                 if self._connection.state is State.OPEN:
                     self._connection.close(code, reason)
+                    await self._flush()
                 while await self._next_event():
                     pass  # what was on its way when we said goodbye
-                if self._writer.can_write_eof():  # TLS cannot
-                    self._writer.write_eof()
-                while await self._reader.read(CHUNK):
-                    pass  # the server closes first (RFC 6455 section 7.1.1)
+                async with self._reading:
+                    if self._writer.can_write_eof():  # TLS cannot
+                        self._writer.write_eof()
+                    while await self._reader.read(CHUNK):
+                        pass  # the server closes first (RFC 6455 section 7.1.1)
         except OSError:
             pass  # TimeoutError too: it is over, in order or not
         finally:
@@ -174,17 +180,28 @@ class WebSocket:
         await self._writer.drain()
 
     async def _next_event(self) -> Event | None:
-        """Wait for what the server says next; None if it is over."""
-        while True:
-            event = next(self._connection.events(), None)
-            await self._flush()
-            if event is not None or self._connection.state is State.CLOSED:
-                return event
-            data = await self._reader.read(CHUNK)
-            if data:
-                self._connection.feed(data)
-            else:
-                self._connection.feed_eof()
+        """Wait for what the server says next; None if it is over.
+
+        One task at a time: close() waits until a recv() elsewhere has its event.
+        Whoever is cancelled meanwhile leaves the event to the next.
+        """
+        async with self._reading:
+            while True:
+                if self._event is None:
+                    self._event = next(self._connection.events(), None)
+                try:
+                    await self._flush()
+                except OSError:
+                    if self._event is None:  # else it had come before the end
+                        raise
+                event, self._event = self._event, None
+                if event is not None or self._connection.state is State.CLOSED:
+                    return event
+                data = await self._reader.read(CHUNK)
+                if data:
+                    self._connection.feed(data)
+                else:
+                    self._connection.feed_eof()
 
 
 class OneLineParser(argparse.ArgumentParser):

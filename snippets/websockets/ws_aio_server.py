@@ -71,6 +71,9 @@ class Peer:
         self._writer = writer
         self._limits = limits
         self._connection = ServerConnection(max_message=limits.max_message)
+        self._goodbye: str | None = None
+        # drain() shall wait until all has gone, and not only until there is room.
+        writer.transport.set_write_buffer_limits(high=0)
         self._end = "no answer to the close"
 
     async def run(self) -> str:
@@ -88,6 +91,7 @@ class Peer:
 
     def say_goodbye(self, reason: str) -> None:
         """Begin to close with 1001; run() goes on until the client has answered."""
+        self._goodbye = reason  # for one that is still shaking hands
         if self._connection.state is State.OPEN:
             self._connection.close(Code.GOING_AWAY, reason)
             self._writer.write(self._connection.data_to_send())
@@ -99,6 +103,8 @@ class Peer:
         async with asyncio.timeout(timeout):
             while connection.state is State.CONNECTING:
                 await self._take(await self._reader.read(CHUNK))
+        if self._goodbye is not None:
+            self.say_goodbye(self._goodbye)
         pinged = False
         while connection.state is State.OPEN:
             try:
@@ -130,15 +136,19 @@ class Peer:
             self._connection.feed_eof()
         for event in self._connection.events():
             if isinstance(event, Request):
-                self._welcome()
+                self._welcome(event)
             elif isinstance(event, Text | Binary):
                 await self._answer(event.data)
             elif isinstance(event, Closed):
                 self._end = event.error or f"closed with {event.code}"
-        await self._flush()
+            await self._flush()  # at once: answers may be long
 
-    def _welcome(self) -> None:
-        """Open the connection, or say why not; your own rules go here."""
+    def _welcome(self, request: Request) -> None:
+        """Open the connection, or say why not; your own rules go here.
+
+        The request has the path as `target`, and `headers` such as "origin".
+        """
+        del request  # this server takes all
         try:
             self._connection.accept()
         except HandshakeError as error:
@@ -149,13 +159,12 @@ class Peer:
         """Send what answer() returns; its mistakes are told here and not there."""
         try:
             reply = await answer(message)
+            # A Close frame may have gone out meanwhile: nothing comes after it.
+            if reply is not None and self._connection.state is State.OPEN:
+                self._connection.send(reply)
         except Exception as error:  # noqa: BLE001 - whatever answer() may raise
             print(f"answer(): {type(error).__name__}: {error}", file=sys.stderr)
             self._connection.close(Code.INTERNAL_ERROR)
-            return
-        # A Close frame may have gone out meanwhile: nothing comes after it.
-        if reply is not None and self._connection.state is State.OPEN:
-            self._connection.send(reply)
 
     async def _flush(self) -> None:
         self._writer.write(self._connection.data_to_send())
@@ -166,8 +175,11 @@ class Peer:
         """End the stream, and let the client read what was sent before it goes."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER):
-                if self._writer.can_write_eof():  # TLS cannot
-                    self._writer.write_eof()
+                if not self._writer.can_write_eof():  # TLS says goodbye itself
+                    self._writer.close()
+                    await self._writer.wait_closed()
+                    return
+                self._writer.write_eof()
                 while await self._reader.read(CHUNK):
                     pass
 

@@ -15,7 +15,7 @@ import ssl
 import sys
 import time
 from typing import TYPE_CHECKING, NoReturn, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from rfc6455 import (
     MAX_MESSAGE,
@@ -29,11 +29,12 @@ from rfc6455 import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from rfc6455 import Event
 
 CHUNK = 65_536  # bytes read at a time
+SAFE = "/?%:@!$&'()*+,;=~"  # in a URL these stay as they are (RFC 3986)
 
 
 class ClosedError(ConnectionError):
@@ -75,7 +76,9 @@ class WebSocket:
         if parts.scheme not in {"ws", "wss"} or not parts.hostname or parts.fragment:
             raise ValueError(f"not the URL of a WebSocket: {url!r}")
         secure = parts.scheme == "wss"
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        target = quote(parts.path or "/", safe=SAFE)
+        if parts.query:
+            target += f"?{quote(parts.query, safe=SAFE)}"
         self._connection = ClientConnection(
             parts.netloc.rpartition("@")[2],
             target,
@@ -92,7 +95,6 @@ class WebSocket:
                 self._sock = context.wrap_socket(
                     self._sock, server_hostname=parts.hostname
                 )
-            self._events = self._all_events()
             self.subprotocol = self._open()
         except BaseException:
             self._sock.close()
@@ -123,7 +125,7 @@ class WebSocket:
             ClosedError: there will be none.
             OSError: the connection broke, or nothing came in time.
         """
-        for event in self._events:
+        while event := self._next_event():
             if isinstance(event, Text | Binary):
                 return event.data
             if isinstance(event, Closed):
@@ -137,35 +139,44 @@ class WebSocket:
             if self._connection.state is State.OPEN:
                 self._connection.close(code, reason)
                 self._flush()
-            for _ in self._events:  # what was on its way when we said goodbye
-                if time.monotonic() > deadline:
-                    return
+            while self._next_event(deadline):
+                pass  # what was on its way when we said goodbye
             self._sock.shutdown(socket.SHUT_WR)
-            # The server closes first (RFC 6455 section 7.1.1).
-            while self._sock.recv(CHUNK) and time.monotonic() < deadline:
-                pass
+            while self._recv(deadline):
+                pass  # the server closes first (RFC 6455 section 7.1.1)
 
     def _open(self) -> str | None:
         """Wait for the answer to the handshake; return the subprotocol."""
-        event = next(self._events)
+        event = self._next_event()
         if isinstance(event, Closed):
             raise ClosedError(event)
         return event.subprotocol if isinstance(event, Opened) else None
 
     def _flush(self) -> None:
-        self._sock.sendall(self._connection.data_to_send())
+        if data := self._connection.data_to_send():
+            self._sock.settimeout(self._timeout)
+            self._sock.sendall(data)
 
-    def _all_events(self) -> Iterator[Event]:
-        """Yield what the server says, and send what the protocol has to say."""
+    def _recv(self, deadline: float) -> bytes:
+        """Receive what comes; TimeoutError if nothing comes by then."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(left)
+        return self._sock.recv(CHUNK)
+
+    def _next_event(self, deadline: float | None = None) -> Event | None:
+        """Wait for what the server says next; None if it is over."""
         while True:
-            self._flush()
-            for event in self._connection.events():
+            event = next(self._connection.events(), None)
+            try:
                 self._flush()
-                yield event
-            self._flush()
-            if self._connection.state is State.CLOSED:
-                return
-            data = self._sock.recv(CHUNK)
+            except OSError:
+                if event is None:  # else it had come before the connection broke
+                    raise
+            if event is not None or self._connection.state is State.CLOSED:
+                return event
+            data = self._recv(deadline or time.monotonic() + self._timeout)
             if data:
                 self._connection.feed(data)
             else:

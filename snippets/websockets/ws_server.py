@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import select
 import signal
 import socket
 import sys
@@ -96,10 +95,10 @@ class Server:
 
     def run(self) -> str:
         """Serve until stop() is called; return its reason."""
-        self._listener.settimeout(0)  # if a client left meanwhile, do not wait for it
+        self._listener.settimeout(TICK)
         while self._stop is None:
-            waiting, _, _ = select.select([self._listener], [], [], TICK)
-            if waiting and self._slots.acquire(timeout=TICK) and not self._take_one():
+            # Without a free slot the client is better off in the kernel's queue.
+            if self._slots.acquire(timeout=TICK) and not self._take_one():
                 self._slots.release()
         return self._stop
 
@@ -114,15 +113,18 @@ class Server:
     def _take_one(self) -> bool:
         """Accept one client and start its thread; return whether that was done."""
         try:
-            sock, _ = self._listener.accept()
-        except BlockingIOError:
+            sock, address = self._listener.accept()
+        except TimeoutError:
             return False
         except OSError as error:
             # EMFILE leaves the client in the queue: without a pause this would spin.
             say(f"cannot accept: {error.strerror}")
             time.sleep(TICK)  # waits: for another client to free a descriptor
             return False
-        thread = threading.Thread(target=self._serve, args=(sock,), name="connection")
+        who = f"{address[0]} port {address[1]}"
+        thread = threading.Thread(
+            target=self._serve, args=(sock, who), name="connection"
+        )
         with self._lock:
             self._threads.add(thread)
         try:
@@ -135,17 +137,16 @@ class Server:
             return False
         return True
 
-    def _serve(self, sock: socket.socket) -> None:
+    def _serve(self, sock: socket.socket, who: str) -> None:
         """Talk with one client until the connection is closed."""
-        host, port = sock.getpeername()[:2]
-        who, messages, end = f"{host} port {port}", 0, "no answer to the close"
+        messages, end = 0, "no answer to the close"
         connection = ServerConnection(max_message=self._max_message)
         try:
             with sock:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 for event in self._events(sock, connection):
                     if isinstance(event, Request):
-                        end = self._welcome(connection)
+                        end = self._welcome(connection, event)
                     elif isinstance(event, Text | Binary):
                         messages += 1
                         self._answer(connection, event.data)
@@ -155,13 +156,17 @@ class Server:
         except OSError as error:
             end = error.strerror or str(error)
         finally:
-            say(f"left: {who}, {messages} messages, {end}")
             with self._lock:
                 self._threads.discard(threading.current_thread())
             self._slots.release()
+            say(f"left: {who}, {messages} messages, {end}")
 
-    def _welcome(self, connection: ServerConnection) -> str:
-        """Open the connection, or say why not; your own rules go here."""
+    def _welcome(self, connection: ServerConnection, request: Request) -> str:
+        """Open the connection, or say why not; your own rules go here.
+
+        The request has the path as `target`, and `headers` such as "origin".
+        """
+        del request  # this server takes all
         try:
             connection.accept()
         except HandshakeError as error:
@@ -175,12 +180,11 @@ class Server:
             return  # it came after our Close frame
         try:
             reply = answer(message)
+            if reply is not None:
+                connection.send(reply)
         except Exception as error:  # noqa: BLE001 - whatever answer() may raise
             print(f"answer(): {type(error).__name__}: {error}", file=sys.stderr)
             connection.close(Code.INTERNAL_ERROR)
-            return
-        if reply is not None:
-            connection.send(reply)
 
     # [events]
     def _events(
@@ -194,34 +198,48 @@ class Server:
         began = heard = time.monotonic()  # of this state; when a byte last came
         state, pinged = connection.state, False
         while True:
-            yield from connection.events()
-            now = time.monotonic()
+            for event in connection.events():
+                yield event
+                self._flush(sock, connection)  # at once: answers may be long
             if connection.state is not state:
-                state, began = connection.state, now
-            if state is State.OPEN and self._stop is not None:
-                connection.close(Code.GOING_AWAY, self._stop)
-            elif state is State.OPEN and now - heard > self._ping_after * (1 + pinged):
-                if pinged:
-                    connection.close(Code.INTERNAL_ERROR, "no pong")
-                else:
-                    connection.ping()
-                    pinged = True
-            elif state is not State.OPEN and now - began > self._timeout:
+                state, began = connection.state, time.monotonic()
+            if state is not State.OPEN and time.monotonic() - began > self._timeout:
                 raise TimeoutError(f"too slow while {state.value}")
-            sock.settimeout(self._timeout)
-            sock.sendall(connection.data_to_send())
+            if state is State.OPEN:
+                pinged = self._look_at_clock(connection, heard, pinged=pinged)
+            self._flush(sock, connection)
             if connection.state is State.CLOSED:
                 return
-            if not select.select([sock], [], [], TICK)[0]:
-                continue
-            data = sock.recv(CHUNK)
-            heard, pinged = time.monotonic(), False
-            if data:
-                connection.feed(data)
-            else:
-                connection.feed_eof()
+            sock.settimeout(TICK)
+            with contextlib.suppress(TimeoutError):
+                data = sock.recv(CHUNK)
+                heard, pinged = time.monotonic(), False
+                if data:
+                    connection.feed(data)
+                else:
+                    connection.feed_eof()
 
     # [/events]
+
+    def _look_at_clock(
+        self, connection: ServerConnection, heard: float, *, pinged: bool
+    ) -> bool:
+        """Ping after silence, give up after more of it; return whether it is pinged."""
+        if self._stop is not None:
+            connection.close(Code.GOING_AWAY, self._stop)
+        elif time.monotonic() - heard > self._ping_after * (1 + pinged):
+            if pinged:
+                connection.close(Code.INTERNAL_ERROR, "no pong")
+            else:
+                connection.ping()
+            return True
+        return pinged
+
+    def _flush(self, sock: socket.socket, connection: ServerConnection) -> None:
+        """Send what there is to be sent, and wait while the client takes nothing."""
+        if data := connection.data_to_send():
+            sock.settimeout(self._timeout)
+            sock.sendall(data)
 
     # [hang-up]
     def _hang_up(self, sock: socket.socket) -> None:

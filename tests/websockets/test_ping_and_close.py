@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Ends = tuple[socket.socket, socket.socket]
+    from playwright.sync_api import BrowserContext
+
     Dial = Callable[[], Ends]
 
 KEY = b"\x37\xfa\x21\x3d"
@@ -66,7 +68,11 @@ def raw(server: processes.Running) -> socket.socket:
 
 @claim("late-messages-come-before-the-close", "RFC 6455 section 1.4 and 5.5.1")
 def test_what_was_on_its_way_is_delivered() -> None:
-    """Messages that were sent before a Close frame are delivered before it."""
+    """A message that was sent before a Close frame comes before it.
+
+    The core also delivers what comes after its own Close frame; a browser throws that
+    away, and the RFC allows it.
+    """
     client, server = pair()
     client.send("late")
     server.close(1001)  # they cross
@@ -127,6 +133,12 @@ def test_an_orderly_server_says_why() -> None:
                 client.recv(timeout=5)
         codes.append(closed.value.rcvd and closed.value.rcvd.code)
         assert codes == [1009, 1001]
+    for wrong, code in ((b"\x81\x01x", 1002), (frame(1, b"\xff"), 1007)):
+        _, other = pair()
+        other.feed(wrong)
+        (event,) = other.events()
+        assert isinstance(event, Closed)
+        assert event.sent == code
         assert server.process.wait(10) == 0
 
 
@@ -265,7 +277,7 @@ def test_what_a_library_does_and_what_is_left_to_you() -> None:
 def test_a_killed_client_is_1006_by_a_fin(listener: socket.socket) -> None:
     """A process that is killed gives a FIN for its connections, and so a 1006.
 
-    This is so on Linux.
+    This is so on Linux, if it had read all that came; else they give a reset.
     """
     code = (
         "import os, signal, socket, sys\n"
@@ -279,6 +291,18 @@ def test_a_killed_client_is_1006_by_a_fin(listener: socket.socket) -> None:
             sock.settimeout(5)
             assert sock.recv(10) == b""
         assert process.wait(10) != 0
+    waiting = code.replace("os.kill", "sys.stdin.read(1); os.kill")
+    command = [sys.executable, "-c", waiting, port]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        sock, _ = listener.accept()
+        with sock:
+            sock.settimeout(5)
+            sock.sendall(b"unread")
+            assert process.stdin is not None
+            process.stdin.write(b"x")
+            process.stdin.close()
+            with pytest.raises(ConnectionResetError):
+                sock.recv(10)
 
 
 cited(
@@ -306,3 +330,33 @@ def test_reserved_opcodes_are_refused() -> None:
         (closed,) = server.events()
         assert isinstance(closed, Closed)
         assert closed.sent == 1002
+
+
+@pytest.mark.browser
+@claim("pages-send-few-close-codes", "WHATWG WebSockets Standard, close(code, reason)")
+def test_a_page_may_close_with_1000_and_from_3000_on(
+    new_context: Callable[..., BrowserContext],
+) -> None:
+    """A page may close with 1000 and 3000 to 4999 only. For others the browser raises.
+
+    A page that offered subprotocols and was given none is not let in.
+    """
+    with processes.running("websockets/ws_server.py") as server:
+        page = new_context().new_page()
+        told = page.evaluate(
+            """port => [1001, 1008, 1011, 2999, 5000, 1000, 3000, 4999].map(code => {
+              const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
+              try { socket.close(code); return "fine"; }
+              catch (error) { return error.name; }
+            })""",
+            server.port,
+        )
+        assert told == ["InvalidAccessError"] * 5 + ["fine"] * 3
+        code = page.evaluate(
+            """port => new Promise(resolve => {
+              const socket = new WebSocket(`ws://127.0.0.1:${port}/`, ["v9.chat"]);
+              socket.onclose = event => resolve(event.code);
+            })""",
+            server.port,
+        )
+        assert code == 1006

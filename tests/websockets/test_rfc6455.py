@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import tracemalloc
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -424,6 +425,15 @@ BAD_REQUESTS: dict[str, tuple[Callable[[bytes], bytes], int]] = {
         400,
     ),
     "a key that is no base64": (lambda r: r.replace(b"dGhl", b"d*hl"), 400),
+    "a key that is not ASCII": (lambda r: r.replace(b"dGhl", b"d\xe9hl"), 400),
+    "a line feed in a field": (
+        lambda r: r.replace(b"Host: ", b"X: a\nHost: b\r\nHost: "),
+        400,
+    ),
+    "a zero byte in a field": (
+        lambda r: r.replace(b"Host: ", b"X: a\0b\r\nHost: "),
+        400,
+    ),
     "two keys": (
         lambda r: r.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Key: x\r\n\r\n"),
         400,
@@ -541,6 +551,10 @@ def test_a_header_field_cannot_be_smuggled_in() -> None:
             "permessage-deflate; server_max_window_bits=10",
         ),
         (
+            "permessage-deflate; client_max_window_bits=8",
+            "permessage-deflate; server_max_window_bits=12; client_max_window_bits=8",
+        ),
+        (
             "permessage-deflate; server_max_window_bits=8, permessage-deflate",
             "permessage-deflate; server_max_window_bits=12",
         ),
@@ -610,6 +624,55 @@ def test_what_is_not_compressed_data_is_refused() -> None:
     with pytest.raises(rfc6455.ProtocolError) as refused:
         unpacking.decode(b"\xff\xff\xff", fin=True, limit=100)
     assert refused.value.code == 1007
+
+
+def test_a_message_within_the_limit_may_be_longer_compressed() -> None:
+    noise = bytes(range(256)) * 4
+    for pieces in ([noise], [noise[:-1], noise[-1:]]):
+        client = ClientConnection("a", extension=PermessageDeflate())
+        other = ServerConnection(extension=PermessageDeflate(), max_message=1024)
+        shake(client, other, [])
+        for number, piece in enumerate(pieces, 1):
+            client.send(piece, fin=number == len(pieces))
+        other.feed(client.data_to_send())
+        assert list(other.events()) == [Binary(noise)]
+
+
+def test_streams_that_end_again_and_again_are_refused() -> None:
+    unpacking = PermessageDeflate()
+    unpacking.answer("permessage-deflate")
+    with pytest.raises(rfc6455.ProtocolError, match="too many streams"):
+        unpacking.decode(b"\x03\x00" * 500, fin=True, limit=1000)
+
+
+def test_a_ping_is_answered_until_the_other_s_close_has_come() -> None:
+    connection = server()
+    connection.close()
+    connection.data_to_send()
+    connection.feed(frame(9, b"?"))
+    assert list(connection.events()) == [Ping(b"?")]
+    assert connection.data_to_send() == b"\x8a\x01?"
+
+
+def test_what_is_neither_text_nor_bytes_is_refused() -> None:
+    for wrong in (5, [1, 2], None):
+        with pytest.raises(TypeError, match="neither text nor bytes"):
+            server().send(wrong)  # type: ignore[arg-type]
+
+
+def test_many_tiny_fragments_take_no_more_memory_than_one_message() -> None:
+    connection = server()
+    tiny = frame(0, b"ab", fin=False)
+    connection.feed(frame(2, b"", fin=False))
+    tracemalloc.start()
+    try:
+        for _ in range(200):
+            connection.feed(tiny * 500)
+            assert list(connection.events()) == []
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000  # for 200,000 bytes
 
 
 def test_a_sender_may_end_its_deflate_stream() -> None:
