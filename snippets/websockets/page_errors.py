@@ -73,7 +73,7 @@ async def main() -> None:
             seen = await page.evaluate(DIAL, url)
             print(f"{what}: {seen}")
             if "error" in seen:
-                print("   ", await console.get())
+                print("   ", (await console.get()).replace("failed: ", "failed:\n    "))
         await browser.close()
     nobody.close()
 
