@@ -52,8 +52,8 @@ async def main() -> None:
         for tab in (ann, ben):
             await tab.get_by_text("In the room: ann, ben").wait_for()
         print("both are back in the room")
+        await chat.stop(server)
         await browser.close()
-    await chat.stop(server)
 
 
 asyncio.run(main())
