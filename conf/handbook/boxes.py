@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from handbook.snippet import Snippet
 
-OWN_PAGE = 120  # lines
+OWN_PAGE = 100  # lines
 
 
 def has_own_page(snippet: Snippet) -> bool:
