@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
+import hashlib
 import io
 import json
 import random
@@ -32,7 +33,7 @@ from websockets.frames import CloseCode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-FIRST = 1.0  # seconds: the limit of the first pause
+FIRST = 5.0  # seconds: the limit of the first pause
 WAITING = 100  # messages of ours that may be on their way
 LONGEST = 10_000  # characters of a message: as JSON less than the server's 65536 bytes
 SERVER_WILL_NOT = {  # what it would say again: coming back is of no use
@@ -53,10 +54,15 @@ def pauses(longest: float) -> Iterator[float]:
     The limit doubles, and a pause is drawn from 0 up to the limit. So a thousand
     clients that have lost one server do not come back in one moment.
     """
-    limit = FIRST
+    limit = min(FIRST, longest)
     while True:
         yield random.uniform(0, limit)  # noqa: S311 - this keeps no secret
         limit = min(2 * limit, longest)
+
+
+def public(client: str) -> str:
+    """Return the name under which others see a client; its own is a secret."""
+    return hashlib.sha256(client.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 class FeedClient:
@@ -85,7 +91,7 @@ class FeedClient:
         self._told = told
         self._timeout = timeout
         self._longest = longest
-        self._me = secrets.token_hex(8)
+        self._me = secrets.token_hex(16)  # whoever knows it can speak for us
         self._feed: str | None = None
         self._after = 0
         self._count = 0
@@ -169,7 +175,7 @@ class FeedClient:
                 if found["id"] <= self._after:
                     return
                 self._after = found["id"]
-                said = found["n"] if found["client"] == self._me else 0
+                said = found["n"] if found["client"] == public(self._me) else 0
                 self._heard(found["text"])
             else:
                 said = found["said"]

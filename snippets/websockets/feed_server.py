@@ -5,13 +5,18 @@ at its own pace, so a slow one stops nobody and costs no memory. Who falls out o
 history is told how much is lost. Who takes nothing for --timeout seconds is cut off.
 Ctrl-C or SIGTERM sends what is left, and closes each connection with 1001.
 
+There is no login: whoever can connect may speak. Let process_request ask for a token
+first, see the part on trust.
+
 Protocol, JSON in text messages. A client introduces itself; then "n" counts what it
-says, so that what it says again after a broken connection is published once:
+says, so that what it says again after a broken connection is published once. Its
+name is a secret of its own, for with it anybody could use up its "n"; the others see
+the first 16 digits of the name's SHA-256:
     {"client": "4e1b", "feed": null, "after": 0}   or the feed it had, up to which id
     {"n": 1, "text": "hello"}
 The server:
     {"feed": "9c2f", "at": 7, "said": 0}        a new name with each start; newest id
-    {"id": 8, "client": "4e1b", "n": 1, "text": "hello"}
+    {"id": 8, "client": "8dfc", "n": 1, "text": "hello"}
     {"lost": 3, "said": 1}                      so many are gone; null: nobody knows
 
 Needs: pip install websockets
@@ -26,6 +31,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 import logging
 import secrets
@@ -60,6 +66,11 @@ class RefusedError(Exception):
     """A client does not keep to the protocol."""
 
 
+def public(client: str) -> str:
+    """Return the name under which others see a client; its own is a secret."""
+    return hashlib.sha256(client.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 class Feed:
     """Numbered messages, of which the newest are kept. Nothing here waits."""
 
@@ -84,7 +95,7 @@ class Feed:
         if len(self._said) > SPEAKERS:
             self._said.popitem(last=False)
         self.newest += 1
-        message = {"id": self.newest, "client": me, "n": n, "text": text}
+        message = {"id": self.newest, "client": public(me), "n": n, "text": text}
         self._kept.append(json.dumps(message))
         return True
 

@@ -37,7 +37,8 @@ def main() -> None:
             with client.makefile("rb") as stream:
                 head = read_head(stream)
                 print("the client reads:", *head, sep="\n    ")
-                fields = dict(field.lower().split(": ", 1) for field in head[1:])
+                named = (field.partition(":") for field in head[1:])
+                fields = {name.lower(): value.strip() for name, _, value in named}
                 length = int(fields["content-length"])
                 print("and", length, "bytes of content:", stream.read(length))
 

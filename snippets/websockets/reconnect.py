@@ -4,6 +4,7 @@ Needs: pip install websockets
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -12,16 +13,16 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.client import process_exception
 from websockets.exceptions import ConnectionClosed
 
-FIRST, LONGEST = 0.1, 30.0  # seconds: the limit of the first pause, and of all
+FIRST, LONGEST = 5.0, 30.0  # seconds: the limit of the first pause, and of all
 
 
-def pauses() -> Iterator[float]:
+def pauses(first: float = FIRST) -> Iterator[float]:
     """Yield the seconds to wait before each attempt.
 
     The limit doubles, and a pause is drawn from 0 up to the limit. So a thousand
     clients that have lost one server do not come back in one moment.
     """
-    limit = FIRST
+    limit = first
     while True:
         yield random.uniform(0, limit)  # noqa: S311 - this keeps no secret
         limit = min(2 * limit, LONGEST)
@@ -31,25 +32,29 @@ async def listen(
     url: str,
     got: Callable[[str | bytes], Awaitable[None]],
     lost: Callable[[str], Awaitable[None]],
+    first: float = FIRST,
 ) -> None:
     """Call got() with each message and lost() with each reason; cancel it to end it.
 
-    What a new attempt would meet again, such as status 403, is raised.
+    What a new attempt would meet again, such as status 403, is raised; so is what
+    got() and lost() raise.
     """
-    pause = pauses()
+    pause = pauses(first)
     while True:
         try:
-            async with connect(url, open_timeout=5) as connection:
-                async for message in connection:
-                    pause = pauses()  # it works: a pause may be short again
-                    await got(message)
-            await lost(f"closed with {connection.close_code}")
-        except ConnectionClosed as closed:
-            await lost(str(closed))
+            connection = await connect(url, open_timeout=5)
         except Exception as error:
             if process_exception(error) is not None:
                 raise
-            await lost(str(error))
+            reason = str(error)
+        else:
+            async with connection:
+                with contextlib.suppress(ConnectionClosed):
+                    async for message in connection:
+                        pause = pauses(first)  # it works: pauses may be short again
+                        await got(message)
+            reason = f"closed with {connection.close_code}"
+        await lost(reason)
         await asyncio.sleep(next(pause))  # waits: so that the server gets its breath
 
 
@@ -80,7 +85,8 @@ async def main() -> None:
 
     async with asyncio.timeout(5):
         port = await start()
-        task = asyncio.create_task(listen(f"ws://127.0.0.1:{port}", got, lost))
+        url = f"ws://127.0.0.1:{port}"
+        task = asyncio.create_task(listen(url, got, lost, first=0.1))
         await welcome.wait()
         welcome.clear()
         print("server: closes")
@@ -92,4 +98,5 @@ async def main() -> None:
         await servers[1].wait_closed()
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

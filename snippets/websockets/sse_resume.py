@@ -1,9 +1,13 @@
 """Server-sent events that survive a broken connection: each has an id (Last-Event-ID).
 
-The handler is for your project; here it breaks the first connection on purpose.
+The handler is for your project; here it breaks the first connection on purpose, and
+the client is to ask again soon.
 """
 
 import http.client
+import random
+import re
+import secrets
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -11,10 +15,14 @@ HEARTBEAT = 15.0  # seconds without news until a comment shows that the server i
 
 
 class Log:
-    """The events so far, numbered from 1; others may wait for the next."""
+    """The events so far, numbered from 1; others may wait for the next.
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    An id is `<run>-<number>`: after a restart the numbers of before mean nothing.
+    """
+
+    def __init__(self, run: str | None = None) -> None:
+        """Begin with none, under a name of its own."""
+        self.run = run or secrets.token_hex(4)
         self.events: list[str] = []
         self.ended = False
         self.changed = threading.Condition()
@@ -34,11 +42,17 @@ class Log:
             )
             return self.events[number:]
 
+    def number(self, seen: str) -> int:
+        """Return the number in an id; 0, for all events, if it is of another run."""
+        run, _, number = seen.partition("-")
+        known = run == self.run and number.isdecimal() and len(number) < 16
+        return int(number) if known else 0
 
-def in_lines(number: int, event: str) -> bytes:
+
+def in_lines(name: str, event: str) -> bytes:
     """Write one event: each line of its text is a field, an empty line ends it."""
-    lines = event.splitlines() or [""]
-    fields = [f"id: {number}", *(f"data: {line}" for line in lines)]
+    lines = re.split(r"\r\n|\r|\n", event)  # splitlines() knows more ends of a line
+    fields = [f"id: {name}", *(f"data: {line}" for line in lines)]
     return "\n".join([*fields, "", ""]).encode()
 
 
@@ -48,12 +62,12 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = -1  # what belongs together goes out together, at flush()
     timeout = 30.0  # seconds: a client that reads nothing holds no thread for ever
     log = Log()
+    retry = 1_000, 10_000  # milliseconds until a client asks again: each another time
     breaks_at = 0  # after that event the connection ends, as when a proxy restarts
 
     def do_GET(self) -> None:
         """Send events for as long as there are any, and as the client stays."""
-        seen = self.headers.get("Last-Event-ID", "0")
-        number = int(seen) if seen.isdecimal() else 0
+        number = self.log.number(self.headers.get("Last-Event-ID", ""))
         if self.log.ended and number >= len(self.log.events):
             self.send_response_only(204)  # tells a browser to ask no more
             self.end_headers()
@@ -61,15 +75,17 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response_only(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Accel-Buffering", "no")  # or nginx collects it first
         self.end_headers()
-        self.wfile.write(b"retry: 100\n\n")  # milliseconds until a client asks again
+        pause = random.randint(*self.retry)  # noqa: S311 - this keeps no secret
+        self.wfile.write(b"retry: %d\n\n" % pause)
         patience = 0.0
         try:
             while not (self.log.ended and number >= len(self.log.events)):
                 news = self.log.after(number, patience)
                 for event in news:
                     number += 1
-                    self.wfile.write(in_lines(number, event))
+                    self.wfile.write(in_lines(f"{self.log.run}-{number}", event))
                     if number == self.breaks_at:
                         return
                 if not news:
@@ -101,7 +117,8 @@ def follow(port: int, last: str) -> str:
 
 def main() -> None:
     """Follow the events over two connections."""
-    Handler.breaks_at = 2
+    Handler.log = Log("9c2f")  # without it a name by chance
+    Handler.breaks_at, Handler.retry = 2, (100, 100)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = False
         threading.Thread(target=server.serve_forever, name="server").start()

@@ -21,12 +21,10 @@ def frame(command: str, body: str = "", **headers: str) -> str:
     return b"".join(convert_frame(Frame(command, headers, body.encode()))).decode()
 
 
-def parse(message: str | bytes) -> Frame:
-    """Read a frame."""
+def parse(message: str | bytes) -> Frame | None:
+    """Read a frame; None is a heart-beat, an end of line alone."""
     data = message.encode() if isinstance(message, str) else message
-    parsed = parse_frame(data.removesuffix(b"\0"))
-    assert parsed is not None
-    return parsed
+    return parse_frame(data.removesuffix(b"\0"))
 
 
 async def answer(websocket: ServerConnection, asked: Frame) -> None:
@@ -34,10 +32,11 @@ async def answer(websocket: ServerConnection, asked: Frame) -> None:
     where = asked.headers.get("destination", "")
     if asked.cmd == "CONNECT":
         await websocket.send(frame("CONNECTED", version="1.2"))
-    elif asked.cmd == "SUBSCRIBE":
+    elif asked.cmd == "SUBSCRIBE" and "id" in asked.headers:
         subscribed.setdefault(where, {})[websocket] = asked.headers["id"]
-        receipt = {"receipt-id": asked.headers["receipt"]}
-        await websocket.send(frame("RECEIPT", **receipt))
+        if "receipt" in asked.headers:
+            receipt = {"receipt-id": asked.headers["receipt"]}
+            await websocket.send(frame("RECEIPT", **receipt))
     elif asked.cmd == "SEND":
         for client, name in list(subscribed.get(where, {}).items()):
             headers = {"subscription": name, "message-id": str(next(numbers))}
@@ -45,13 +44,15 @@ async def answer(websocket: ServerConnection, asked: Frame) -> None:
             await client.send(frame("MESSAGE", body, destination=where, **headers))
     else:
         await websocket.send(frame("ERROR", message=f"no {asked.cmd} here"))
+        await websocket.close()  # as STOMP demands after an ERROR
 
 
 async def broker(websocket: ServerConnection) -> None:
     """Serve one client, and forget it when it has left."""
     try:
         async for message in websocket:
-            await answer(websocket, parse(message))
+            if asked := parse(message):
+                await answer(websocket, asked)
     finally:
         for clients in subscribed.values():
             clients.pop(websocket, None)

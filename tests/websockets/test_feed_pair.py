@@ -206,6 +206,45 @@ def test_a_message_said_twice_is_published_once() -> None:
             assert json.loads(again.recv(5))["text"] == "before"
 
 
+def check_nobody_is_silenced(port: int, name: str) -> None:
+    """Fail if whoever uses this name can use up the numbers of "test"."""
+    with (
+        join(port) as victim,
+        join(port, json.dumps({"client": name, "feed": None, "after": 0})) as rogue,
+    ):
+        victim.recv(5)
+        rogue.recv(5)
+        rogue.send(json.dumps({"n": 2**53 - 1, "text": "from now on be silent"}))
+        victim.recv(5)
+        victim.send(json.dumps({"n": 2, "text": "still here"}))
+        victim.send(json.dumps({"n": 2**53, "text": "which ends it, in 1008"}))
+        with contextlib.suppress(ConnectionClosed):
+            assert json.loads(victim.recv(5))["text"] == "still here"
+            return
+        raise AssertionError("silenced")
+
+
+def test_the_name_that_others_see_is_of_no_use_to_them() -> None:
+    with feed() as (_, port):
+        with join(port) as victim:
+            victim.recv(5)
+            victim.send(json.dumps({"n": 1, "text": "hello"}))
+            seen = json.loads(victim.recv(5))["client"]
+        assert seen != "test"
+        check_nobody_is_silenced(port, seen)
+        with pytest.raises(AssertionError, match="silenced"):
+            check_nobody_is_silenced(port, "test")  # so the name must stay secret
+
+
+def test_a_name_may_be_any_text() -> None:
+    hello = json.dumps({"client": "\ud800", "feed": None, "after": 0})
+    with feed() as (_, port), join(port, hello) as client:
+        client.recv(5)
+        client.send(json.dumps({"n": 1, "text": "x"}))
+        name = json.loads(client.recv(5))["client"]
+        assert name == feed_server.public("\ud800") == feed_client.public("\ud800")
+
+
 @pytest.mark.parametrize(
     ("feed_name", "after", "expected"),
     [
@@ -345,7 +384,7 @@ def test_too_many_clients_are_refused_and_come_later() -> None:
         first.recv(5)
         with pytest.raises(InvalidStatus, match="503"):
             connect(f"ws://127.0.0.1:{port}/").close()
-        with client_of(port, "my turn") as second:
+        with client_of(port, "--longest", "1", "my turn") as second:
             second.wait_for("^disconnected: .*503")
             first.close()
             second.wait_for("^my turn$")
@@ -444,7 +483,8 @@ def flood(port: int) -> None:
         for number, speaker in enumerate(speakers):
             while True:
                 message = json.loads(speaker.recv(10))
-                if (message["client"], message["n"]) == (str(number), 40):
+                name = feed_server.public(str(number))
+                if (message["client"], message["n"]) == (name, 40):
                     break
 
 
@@ -490,7 +530,8 @@ def test_a_hundred_clients_hear_the_same(run_async: Run) -> None:
                 for client in clients
             }
             assert len(heard) == 1
-            assert sorted(heard.pop()) == sorted(map(str, range(100)))
+            names = [feed_server.public(str(number)) for number in range(100)]
+            assert sorted(heard.pop()) == sorted(names)
 
     with feed() as (_, port):
         run_async(converse(port))

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import logging
+import re
+import socket
+import sys
 import threading
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import fallback
 import h2.events
+import h2.exceptions
 import pytest
 import socketio
 import sse_resume
 import stomp_over_websocket as stomp
+import through_nginx
 from aiohttp import web
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -24,6 +30,8 @@ from h2.settings import SettingCodes
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import TextMessage
 
 from handbook.claims import cited, claim
 
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
     from playwright.sync_api import BrowserContext
+    from websockets.asyncio.client import ClientConnection
 
     Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -95,7 +104,7 @@ async def answers_hello(url: str) -> bool:
 def test_a_plain_websocket_client_cannot_talk_to_socketio(run_async: Run) -> None:
     """Socket.IO is a protocol of its own, inside WebSocket messages or HTTP requests.
 
-    It drops a plain WebSocket client at its first word that is not of that protocol.
+    python-socketio drops a plain WebSocket client at its first word of something else.
     """
 
     async def talk() -> None:
@@ -157,14 +166,17 @@ def test_a_check_that_any_client_can_talk_goes_red(run_async: Run) -> None:
     run_async(plain())
 
 
-@claim("alt-sockjs", "SockJS-client README", "RFC 6202 section 2")
+cited(
+    "alt-sockjs",
+    "SockJS stands in for a WebSocket: it falls back to HTTP where none gets through. "
+    "Its server has to offer each of the ways.",
+    "SockJS-client README",
+    "RFC 6202 section 2",
+)
+
+
 @pytest.mark.parametrize("way", [fallback.by_websocket, fallback.refused])
 def test_the_same_messages_come_by_polling(run_async: Run, way: Any) -> None:
-    """SockJS stands in for a WebSocket: it falls back to HTTP where none gets through.
-
-    Its server has to offer each of the ways.
-    """
-
     async def talk() -> list[str]:
         app = web.Application()
         app.add_routes([web.get("/socket", way), web.get("/poll", fallback.by_polling)])
@@ -172,6 +184,30 @@ def test_the_same_messages_come_by_polling(run_async: Run, way: Any) -> None:
             return [news async for news in fallback.news(http, f"http://{where}")]
 
     assert run_async(talk()) == list(fallback.NEWS)
+
+
+async def frame_of(websocket: ClientConnection) -> Any:
+    """Receive one frame of STOMP."""
+    return stomp.parse(await websocket.recv())
+
+
+def test_a_broker_needs_no_receipt_and_closes_after_an_error(run_async: Run) -> None:
+    async def talk() -> None:
+        async with serve(
+            stomp.broker, "127.0.0.1", 0, subprotocols=[stomp.V12]
+        ) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with connect(url, subprotocols=[stomp.V12]) as guest:
+                await guest.send("\n")  # a heart-beat
+                await guest.send("SUBSCRIBE\nid:7\ndestination:/c\n\n\0")
+                await guest.send("SEND\ndestination:/c\n\nbread\0")
+                assert (await frame_of(guest)).cmd == "MESSAGE"
+                await guest.send("SUBSCRIBE\ndestination:/without/id\n\n\0")
+                assert (await frame_of(guest)).cmd == "ERROR"
+                await guest.wait_closed()
+                assert guest.close_code == 1000
+
+    run_async(talk())
 
 
 @claim(
@@ -197,12 +233,12 @@ def test_stomp_runs_in_websocket_messages(run_async: Run) -> None:
             ):
                 assert guest.subprotocol == "v12.stomp"
                 await guest.send("CONNECT\naccept-version:1.2\nhost:x\n\n\0")
-                assert stomp.parse(await guest.recv()).cmd == "CONNECTED"
+                assert (await frame_of(guest)).cmd == "CONNECTED"
                 await guest.send("SUBSCRIBE\nid:7\ndestination:/a\nreceipt:1\n\n\0")
-                assert stomp.parse(await guest.recv()).cmd == "RECEIPT"
+                assert (await frame_of(guest)).cmd == "RECEIPT"
                 await baker.send("SEND\ndestination:/b\n\nfor nobody\0")
                 await baker.send("SEND\ndestination:/a\n\nbread\0")
-                got = stomp.parse(await guest.recv())
+                got = await frame_of(guest)
                 assert (got.cmd, got.body) == ("MESSAGE", b"bread")
                 assert got.headers["subscription"] == "7"
 
@@ -223,9 +259,11 @@ source.onerror = () => { document.title = `state ${source.readyState}`; };
 
 
 @contextmanager
-def news(breaks_at: int) -> Iterator[tuple[str, sse_resume.Log, list[str | None]]]:
+def news(
+    breaks_at: int = 0, without: str = ""
+) -> Iterator[tuple[str, sse_resume.Log, list[str | None]]]:
     """Serve the page and its news; yield where, the log, and what clients have seen."""
-    log, asked = sse_resume.Log(), []
+    log, asked = sse_resume.Log("run"), []
 
     class Handler(sse_resume.Handler):
         def do_GET(self) -> None:  # noqa: N802 - the base class's name
@@ -238,7 +276,11 @@ def news(breaks_at: int) -> Iterator[tuple[str, sse_resume.Log, list[str | None]
                 self.end_headers()
                 self.wfile.write(PAGE.encode())
 
-    Handler.log, Handler.breaks_at = log, breaks_at
+        def send_header(self, keyword: str, value: str) -> None:
+            if keyword != without:
+                super().send_header(keyword, value)
+
+    Handler.log, Handler.breaks_at, Handler.retry = log, breaks_at, (100, 100)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = False
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
@@ -264,45 +306,123 @@ def test_a_browser_asks_for_what_it_has_not_seen(
         log.add("flour", "two\nlines", "bread")
         page.goto(where)
         page.wait_for_function("document.querySelectorAll('li').length === 3")
-        assert asked == [None, "2"]
+        assert asked == [None, "run-2"]
         log.add("crumbs", end=True)
         page.wait_for_function("document.title === 'state 2'")  # EventSource.CLOSED
         assert page.locator("li").all_text_contents() == [
-            *("1 flour", "2 two\nlines", "3 bread", "4 crumbs")
+            *("run-1 flour", "run-2 two\nlines", "run-3 bread", "run-4 crumbs")
         ]
-        assert asked == [None, "2", "4"]
+        assert asked == [None, "run-2", "run-4"]
 
 
-@pytest.mark.parametrize("text", ["one", "two\nlines", "", "한국어 🙂"])
+def lines_of(where: str, last: str) -> list[str]:
+    """Ask with a Last-Event-ID; return the first fields, in half a second at most."""
+    host = where.removeprefix("http://").removesuffix("/")
+    with closing(http.client.HTTPConnection(host, timeout=0.5)) as client:
+        client.request("GET", "/news", headers={"Last-Event-ID": last})
+        answer = client.getresponse()
+        with suppress(TimeoutError):
+            return [answer.readline().decode().strip() for _ in range(4)][2:]
+        return []
+
+
+@pytest.mark.parametrize(
+    ("last", "first"),
+    [
+        ("run-1", 2),
+        *((last, 1) for last in ("", "1", "other-1", "run-", "run-x", "run-²")),
+        ("run-" + "9" * 5000, 1),  # int() takes 4300 digits
+    ],
+)
+def test_the_id_of_another_run_begins_anew(last: str, first: int) -> None:
+    with news() as (where, log, _):
+        log.add("flour", "dough")
+        text = ["flour", "dough"][first - 1]
+        assert lines_of(where, last) == [f"id: run-{first}", f"data: {text}"]
+
+
+def test_two_logs_have_two_names() -> None:
+    assert sse_resume.Log().run != sse_resume.Log().run
+
+
+def check_news_comes_through_nginx(where: str) -> None:
+    """Fail if nginx, as it comes, keeps an event back."""
+    site = "server {{ listen 127.0.0.1:{}; location / {{ proxy_pass {}; }} }}"
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+        with through_nginx.nginx(door, site.format(port, where)):
+            try:
+                got = lines_of(f"http://127.0.0.1:{port}/", "")
+            except TimeoutError:
+                got = []
+            assert got == ["id: run-1", "data: flour"], "nginx keeps it back"
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or through_nginx.PROGRAM is None,
+    reason="no nginx: install it to run the tests of proxies",
+)
+def test_a_field_keeps_nginx_from_collecting() -> None:
+    field = "X-Accel-Buffering"
+    with news() as (where, log, _):
+        log.add("flour")
+        check_news_comes_through_nginx(where)
+    with news(without=field) as (where, log, _):
+        log.add("flour")
+        with pytest.raises(AssertionError, match="keeps it back"):
+            check_news_comes_through_nginx(where)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("one", "two\nlines", "", "한국어 🙂", "the last line ends\n", "\n\n", " "),
+        *("a\rb", "a\r\nb", "a\n\rb", "\x0b \x0c \x1c \x85 \u2028 \u2029"),
+    ],
+)
 def test_each_line_of_a_text_is_a_field(text: str) -> None:
-    event = sse_resume.in_lines(3, text).decode()
+    event = sse_resume.in_lines("3", text).decode()
     assert event.endswith("\n\n")
     fields = [line.partition(": ") for line in event[:-2].split("\n")]
     assert fields[0] == ("id", ": ", "3")
     assert {name for name, _, _ in fields[1:]} == {"data"}
-    assert "\n".join(value for _, _, value in fields[1:]) == text
+    kept = re.sub("\r\n|\r", "\n", text)
+    assert "\n".join(value for _, _, value in fields[1:]) == kept
 
 
 # HTTP/2
 
 
-@claim("websocket-in-http2", "RFC 8441 section 4", "RFC 8441 section 5")
-def test_a_websocket_is_a_stream_of_http2() -> None:
-    """In HTTP/2 a WebSocket is one stream of many: CONNECT with `:protocol` opens it.
-
-    No Upgrade, no Sec-WebSocket-Key; the frames in it are as ever, and masked.
-    """
-    client = H2Connection(H2Configuration(client_side=True))
+def http2(*, careful: bool = True) -> tuple[H2Connection, H2Connection]:
+    """Return both ends of a connection whose server takes WebSockets."""
+    client = H2Connection(
+        H2Configuration(
+            client_side=True,
+            validate_outbound_headers=careful,
+            normalize_outbound_headers=careful,
+        )
+    )
     server = H2Connection(H2Configuration(client_side=False))
     client.initiate_connection()
     server.initiate_connection()
     server.update_settings({SettingCodes.ENABLE_CONNECT_PROTOCOL: 1})
     server.receive_data(client.data_to_send())
     client.receive_data(server.data_to_send())
+    return client, server
+
+
+@claim("websocket-in-http2", "RFC 8441 section 4", "RFC 8441 section 5")
+def test_a_websocket_is_a_stream_of_http2() -> None:
+    """In HTTP/2 a WebSocket is one stream of many: CONNECT with `:protocol` opens it.
+
+    A field Upgrade is an error there; the frames are as ever, and masked.
+    """
+    client, server = http2()
     assert client.remote_settings.enable_connect_protocol == 1
     where = [(":scheme", "https"), (":authority", "x"), (":path", "/")]
     client.send_headers(1, [(":method", "GET"), *where], end_stream=True)
-    client.send_headers(3, [(":method", "CONNECT"), (":protocol", "websocket"), *where])
+    asks = [(":method", "CONNECT"), (":protocol", "websocket"), *where]
+    client.send_headers(3, asks)
     asked = {
         event.stream_id: dict(event.headers or [])
         for event in server.receive_data(client.data_to_send())
@@ -310,15 +430,26 @@ def test_a_websocket_is_a_stream_of_http2() -> None:
     }
     assert set(asked) == {1, 3}
     assert asked[3][b":protocol"] == b"websocket"
-    assert b"sec-websocket-key" not in asked[3]
     server.send_headers(3, [(":status", "200")])
-    server.send_data(3, b"\x81\x02hi")
-    (data,) = [
-        event.data
-        for event in client.receive_data(server.data_to_send())
-        if isinstance(event, h2.events.DataReceived)
-    ]
-    assert data == b"\x81\x02hi"
+    client.receive_data(server.data_to_send())
+    for source, sink, masked in ((client, server, 0x80), (server, client, 0)):
+        # A library that knows no HTTP/2 writes the frame, and reads it.
+        one = Connection(ConnectionType.CLIENT if masked else ConnectionType.SERVER)
+        other = Connection(ConnectionType.SERVER if masked else ConnectionType.CLIENT)
+        source.send_data(3, one.send(TextMessage("hi")))
+        (data,) = [
+            event.data
+            for event in sink.receive_data(source.data_to_send())
+            if isinstance(event, h2.events.DataReceived)
+        ]
+        assert data is not None
+        assert data[1] & 0x80 == masked
+        other.receive_data(data)
+        assert [event.data for event in other.events()] == ["hi"]  # type: ignore[attr-defined]
+    careless, server = http2(careful=False)
+    careless.send_headers(1, [*asks, ("upgrade", "websocket")])
+    with pytest.raises(h2.exceptions.ProtocolError):
+        server.receive_data(careless.data_to_send())
 
 
 # What they are used for
