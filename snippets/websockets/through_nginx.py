@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -116,4 +117,6 @@ if __name__ == "__main__":
     if sys.platform != "linux" or PROGRAM is None:
         print("This program needs Linux and nginx.")
     else:
+        # As at Ctrl-C: asyncio cancels main(), which ends nginx.
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         asyncio.run(main())
