@@ -47,7 +47,6 @@ async def until_the_end(port: int, ping_interval: float | None) -> None:
 
 async def main(ping_interval: float | None = None) -> None:
     """Let a server be silent for 1.4 seconds, behind an nginx that waits for 1."""
-    # As at Ctrl-C: asyncio cancels main(), which ends nginx.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     server_saw: asyncio.Queue[str] = asyncio.Queue()
 

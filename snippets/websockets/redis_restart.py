@@ -75,5 +75,5 @@ def main() -> None:
 if os.name != "posix" or shutil.which("redis-server") is None:
     print("This program needs Linux and redis-server.")
 else:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Redis ends, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     main()

@@ -81,6 +81,5 @@ async def main() -> None:
 if sys.platform != "linux" or PROGRAM is None:
     print("This program needs Linux and nginx.")
 else:
-    # As at Ctrl-C: asyncio cancels main(), which ends nginx.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     asyncio.run(main())

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import reconnect_herd
 import redis
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.client import backoff
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -49,7 +49,10 @@ PASSED_ON = """
 
 @pytest.fixture(scope="module")
 def nginx() -> Nginx:
-    """Run nginx with `http {}` filled by a text, in which {port} is its own port."""
+    """Run nginx with `http {}` filled by a text, in which {port} is its own port.
+
+    `main` is put before `http {}`.
+    """
     spec = importlib.util.spec_from_file_location("through_nginx", PROGRAM)
     assert spec is not None
     assert spec.loader is not None
@@ -58,8 +61,11 @@ def nginx() -> Nginx:
     if sys.platform != "linux" or module.PROGRAM is None:
         pytest.skip("no nginx: install it to run the tests of proxies")
 
+    around = module.AROUND
+
     @contextlib.asynccontextmanager
-    async def run(site: str, **ports: int) -> Any:
+    async def run(site: str, main: str = "", **ports: int) -> Any:
+        vars(module)["AROUND"] = main + around
         with socket.create_server(("127.0.0.1", 0)) as door:
             ports["port"] = door.getsockname()[1]
             for name, port in ports.items():
@@ -256,6 +262,11 @@ def test_a_client_can_forge_all_but_the_last_address(
     run_async(forge("$proxy_add_x_forwarded_for"))
     run_async(forge("$remote_addr"))
     assert seen == ["203.0.113.9, 127.0.0.1", "127.0.0.1"]
+    seen.clear()  # as if 127.0.0.1 were a CDN's
+    trusted = "$remote_addr; set_real_ip_from 127.0.0.1"
+    run_async(forge(trusted))
+    run_async(forge(f"{trusted}; real_ip_header X-Forwarded-For"))
+    assert seen == ["127.0.0.1", "203.0.113.9"]
 
 
 @claim("access-log-keeps-the-url", "nginx: ngx_http_log_module, log_format combined")
@@ -417,6 +428,32 @@ def test_each_connection_has_one_server(run_async: Run, nginx: Nginx) -> None:
     assert run_async(dial()) == [{"A"}, {"B"}, {"A"}, {"B"}]
 
 
+def test_workers_that_share_a_zone_share_one_count(
+    run_async: Run, nginx: Nginx
+) -> None:
+    async def dial() -> Counter[str | bytes]:
+        async with (
+            serve(named("A"), "127.0.0.1", 0) as one,
+            serve(named("B"), "127.0.0.1", 0) as two,
+            nginx(
+                TWO.format(method="least_conn; zone both 64k;", lines=PASSED_ON),
+                main="worker_processes 4;",
+                first=port_of(one),
+                second=port_of(two),
+            ) as (port, _),
+            contextlib.AsyncExitStack() as stack,
+        ):
+            answers: Counter[str | bytes] = Counter()
+            for _ in range(12):
+                dialing = connect(f"ws://127.0.0.1:{port}/", proxy=None)
+                websocket = await stack.enter_async_context(dialing)
+                await websocket.send("who?")
+                answers[await websocket.recv()] += 1
+            return answers
+
+    assert run_async(dial()) == {"A": 6, "B": 6}
+
+
 @claim("a-dead-server-is-passed-over", "nginx: proxy_next_upstream")
 def test_new_connections_go_to_the_server_that_lives(
     run_async: Run, nginx: Nginx
@@ -505,48 +542,32 @@ def test_the_check_of_reloads_can_fail(run_async: Run, nginx: Nginx) -> None:
 
 
 async def check_a_reload_keeps(nginx: Nginx, line: str = "") -> None:
-    """Fail unless a WebSocket outlives a reload of an nginx that has this line.
-
-    The first reload adds the line, and the second takes the worker that has it.
-    """
-
-    async def until_it_answers(name: str) -> ClientConnection:
-        while True:
-            websocket = await connect(uri, proxy=None)
-            await websocket.send("who?")
-            if await websocket.recv() == name:
-                return websocket
-            await websocket.close()
-
+    """Fail unless a WebSocket outlives a reload of an nginx that has this line."""
     async with (
         asyncio.timeout(15),
         serve(named("A"), "127.0.0.1", 0) as one,
         serve(named("B"), "127.0.0.1", 0) as two,
-        nginx(site(), backend=port_of(one)) as (port, folder),
+        nginx(site(), main=line, backend=port_of(one)) as (port, folder),
     ):
         uri = f"ws://127.0.0.1:{port}/"
-        (await until_it_answers("A")).transport.abort()  # nginx is up
-        conf = Path(folder, "nginx.conf")
-        text = line + await asyncio.to_thread(conf.read_text)
-        pid = int(await asyncio.to_thread(Path(folder, "pid").read_text))
-        kept = []
-        for name, server in (("B", two), ("A", one)):
-            text = text.replace(f":{port_of(one)};", f":{port_of(server)};")
-            text = text.replace(f":{port_of(two)};", f":{port_of(server)};")
+        async with connect(uri, proxy=None) as before:
+            conf = Path(folder, "nginx.conf")
+            text = await asyncio.to_thread(conf.read_text)
+            text = text.replace(f":{port_of(one)};", f":{port_of(two)};")
             await asyncio.to_thread(conf.write_text, text)
+            pid = int(await asyncio.to_thread(Path(folder, "pid").read_text))
             os.kill(pid, signal.SIGHUP)
-            kept.append(await until_it_answers(name))
-        before, after = kept
-        try:
+            answer: str | bytes = "A"
+            while answer == "A":
+                async with connect(uri, proxy=None) as after:
+                    await after.send("who?")
+                    answer = await after.recv()
+            assert answer == "B"
             if line:
                 await before.wait_closed()
-            await before.send("who?")
-            assert await before.recv() == "B"
-        except ConnectionClosed:
-            pass
-        finally:
-            await after.close()
-            await before.close()
+            with contextlib.suppress(ConnectionClosed):
+                await before.send("who?")
+                assert await before.recv() == "A"
         assert before.close_code == 1000, f"cut with {before.close_code}"
 
 
