@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from handbook.snippet import Snippet
 
-OWN_PAGE = 200  # lines
+OWN_PAGE = 100  # lines
 
 
 def has_own_page(snippet: Snippet) -> bool:
@@ -36,14 +36,19 @@ def commands(snippet: Snippet) -> list[str]:
     return [f"python {snippet.where}"]
 
 
+def served(snippet: Snippet) -> str:
+    """Give the path at which the site has it; of a page, that of its source."""
+    return snippet.where + (".txt" if snippet.path.suffix == ".html" else "")
+
+
 def begin(snippet: Snippet, anchor: str, extent: str, up: str) -> str:
     """Open the box, with the bar at its top."""
-    file = f"{up}{snippet.where}"
+    file = f"{up}{served(snippet)}"
     return (
         f'<div class="snippet" id="{anchor}"><div class="snippet-bar">'
         f'<a class="snippet-path" href="{file}">{snippet.where}</a> '
         f'<span class="snippet-extent">{extent}</span> '
-        f'<a class="snippet-download" download href="{file}" '
+        f'<a class="snippet-download" download="{snippet.path.name}" href="{file}" '
         f'aria-label="Download {snippet.path.name}">Download</a></div>'
     )
 

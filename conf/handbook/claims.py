@@ -32,6 +32,22 @@ ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 RESULTS = Path("build") / "claims.json"
 
 
+LEDGER = re.compile(r"^```{ledger} (\S+)\n:tests: (.+)\n", re.MULTILINE)
+
+
+def ledger_of(made: Claim) -> str:
+    """Name the page of the ledger that has a claim, without its ending.
+
+    It is the part's, unless another page takes some tests of the part on itself.
+    """
+    folder = made.root / "docs" / "reference" / "claims"
+    for path in sorted(folder.glob("*.md")):
+        match = LEDGER.search(path.read_text("utf-8"))
+        if match and match[1] == made.part and made.chapter in match[2].split():
+            return path.stem
+    return made.part
+
+
 def claim(
     id: str,  # noqa: A002 - what everybody calls it
     *sources: str,
@@ -76,6 +92,11 @@ class Claim:
     test: str  # the test's name; "" for a cited claim
     code: str
     rests_on: str = ""  # the text of the whole file and of what it shares
+
+    @property
+    def chapter(self) -> str:
+        """The name of its file of tests: that of a chapter, with underscores."""
+        return self.path.stem.removeprefix("test_")
 
     @property
     def part(self) -> str:

@@ -135,7 +135,8 @@ class Directive(SphinxDirective):
 
 def tick(made: claims.Claim, text: str, up: str) -> nodes.reference:
     """Link to a claim's entry in the ledger."""
-    target = f"{up}reference/claims/{made.part}.html#claim-{made.id}"
+    page = claims.ledger_of(made)
+    target = f"{up}reference/claims/{page}.html#claim-{made.id}"
     return nodes.reference(
         "", text, refuri=target, classes=["claim-tick"], internal=True
     )
@@ -632,16 +633,22 @@ class Fragment(CodeBlock):
 
 
 class Ledger(Directive):
-    """List the claims of one part, with their proofs and this build's results."""
+    """List the claims of one part, with their proofs and this build's results.
+
+    `tests` names chapters: then the page has the claims of these alone, and the
+    part's own page has the others.
+    """
 
     required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {"tests": directives.unchanged_required}
 
     def build(self) -> list[Node]:
         """Give each claim its entry."""
+        page = self.env.docname.rpartition("/")[2]
         known = [
             made
             for made in all_claims(self.root).values()
-            if made.part == self.arguments[0]
+            if made.part == self.arguments[0] and claims.ledger_of(made) == page
         ]
         if not known:
             raise Problem(
@@ -831,14 +838,14 @@ def write_programs(app: Sphinx, error: Exception | None) -> None:
         except Problem as problem:
             logger.error(str(problem))
             continue
-        target = Path(app.outdir) / snippet.where
+        target = Path(app.outdir) / boxes.served(snippet)
         wanted.add(target)
         data = snippet.clean.encode()
         if not target.exists() or target.read_bytes() != data:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
     for old in (Path(app.outdir) / "snippets").glob("*/*.*"):
-        if old not in wanted and old.suffix in {".py", *FILES}:
+        if old not in wanted and old.suffix in {".py", ".txt", *FILES}:
             old.unlink()
 
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Ends = tuple[socket.socket, socket.socket]
-    from playwright.sync_api import BrowserContext
-
     Dial = Callable[[], Ends]
 
 KEY = b"\x37\xfa\x21\x3d"
@@ -330,33 +328,3 @@ def test_reserved_opcodes_are_refused() -> None:
         (closed,) = server.events()
         assert isinstance(closed, Closed)
         assert closed.sent == 1002
-
-
-@pytest.mark.browser
-@claim("pages-send-few-close-codes", "WHATWG WebSockets Standard, close(code, reason)")
-def test_a_page_may_close_with_1000_and_from_3000_on(
-    new_context: Callable[..., BrowserContext],
-) -> None:
-    """A page may close with 1000 and 3000 to 4999 only. For others the browser raises.
-
-    A page that offered subprotocols and was given none is not let in.
-    """
-    with processes.running("websockets/ws_server.py") as server:
-        page = new_context().new_page()
-        told = page.evaluate(
-            """port => [1001, 1008, 1011, 2999, 5000, 1000, 3000, 4999].map(code => {
-              const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
-              try { socket.close(code); return "fine"; }
-              catch (error) { return error.name; }
-            })""",
-            server.port,
-        )
-        assert told == ["InvalidAccessError"] * 5 + ["fine"] * 3
-        code = page.evaluate(
-            """port => new Promise(resolve => {
-              const socket = new WebSocket(`ws://127.0.0.1:${port}/`, ["v9.chat"]);
-              socket.onclose = event => resolve(event.code);
-            })""",
-            server.port,
-        )
-        assert code == 1006
