@@ -5,6 +5,7 @@ Needs: pip install websockets, pip install trustme
 """
 
 import asyncio
+import signal
 import socket
 import ssl
 import sys
@@ -25,6 +26,7 @@ def my_site(port: int, backend: int, folder: str) -> str:
     site = Path(__file__).with_name("chat.conf").read_text()
     for theirs, ours in {
         "server 127.0.0.1:8002;": "",
+        "listen [::]:443 ssl;": "",
         "127.0.0.1:8001": f"127.0.0.1:{backend}",
         "listen 443": f"listen 127.0.0.1:{port}",
         "/etc/nginx/": f"{folder}/",
@@ -78,4 +80,5 @@ async def main() -> None:
 if sys.platform != "linux" or PROGRAM is None:
     print("This program needs Linux and nginx.")
 else:
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     asyncio.run(main())

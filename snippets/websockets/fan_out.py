@@ -108,6 +108,7 @@ elif len(sys.argv) == 2:
 elif os.name != "posix" or shutil.which("redis-server") is None:
     print("This program needs Linux and redis-server.")
 else:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with (
         tempfile.TemporaryDirectory() as folder,
         redis_server(folder) as redis_path,

@@ -19,6 +19,8 @@ tokens: dict[str, tuple[str, float]] = {}  # a token -> whose it is, and its end
 
 def issue(user: str, seconds: float) -> str:
     """Make a token; in your project the page gets it from its login, by HTTPS."""
+    for old in [old for old, (_, end) in tokens.items() if end < time.monotonic()]:
+        del tokens[old]
     token = "chat_" + secrets.token_urlsafe(16)  # a prefix that leak scanners find
     tokens[token] = user, time.monotonic() + seconds
     return token
@@ -40,11 +42,13 @@ async def handle(websocket: ServerConnection) -> None:
         await websocket.close(1008, "bad token")
         return
     try:
-        async with asyncio.timeout(left):
+        async with asyncio.timeout(left) as clock:
             with contextlib.suppress(ConnectionClosed):
                 await websocket.send(f"welcome, {user}")
                 await websocket.wait_closed()  # in your project, the conversation
     except TimeoutError:
+        if not clock.expired():
+            raise  # from the conversation
         await websocket.close(1008, "token has ended")
 
 

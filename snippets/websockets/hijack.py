@@ -101,7 +101,10 @@ def browser(chromium: str, url: str) -> Iterator[None]:
         settings.write_text(json.dumps(SETTINGS))
         command = [chromium, *FLAGS, f"--user-data-dir={folder}", url]
         with subprocess.Popen(
-            command, stderr=subprocess.DEVNULL, start_new_session=True
+            command,
+            env=os.environ | {"TMPDIR": folder},
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         ) as process:
             try:
                 yield

@@ -5,6 +5,7 @@ Needs: Linux, nginx, through_nginx.py, pip install websockets
 
 import asyncio
 import re
+import signal
 import socket
 import sys
 import tempfile
@@ -46,6 +47,7 @@ async def until_the_end(port: int, ping_interval: float | None) -> None:
 
 async def main(ping_interval: float | None = None) -> None:
     """Let a server be silent for 1.4 seconds, behind an nginx that waits for 1."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     server_saw: asyncio.Queue[str] = asyncio.Queue()
 
     async def news(websocket: ServerConnection) -> None:

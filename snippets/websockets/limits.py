@@ -27,6 +27,8 @@ class Counted(ServerConnection):
         super().connection_made(transport)
         self.address = str(self.remote_address[0])
         in_use[self.address] += 1
+        if in_use[self.address] > 2 * EACH:  # too many even to be told so
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count one less."""
@@ -112,4 +114,5 @@ async def main() -> None:
         writer.close()
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

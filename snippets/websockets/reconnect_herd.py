@@ -43,10 +43,11 @@ def come_back(wait: Callable[[int], float]) -> tuple[int, int, int]:
 
 
 chance = random.Random(1)  # noqa: S311 - the same on each run
-for name, way in {
-    "1, 2, 4 … s": backoff,
-    "jitter: up to 1, 2, 4 … s": jitter,
-    "jitter: up to 10, 20, 30 s": wide_jitter,
-}.items():
-    worst, total, last = come_back(way)
-    print(f"{name}  {worst:,}  {total:,}  {last} s")
+if __name__ == "__main__":
+    for name, way in {
+        "1, 2, 4 … s": backoff,
+        "jitter: up to 1, 2, 4 … s": jitter,
+        "jitter: up to 10, 20, 30 s": wide_jitter,
+    }.items():
+        worst, total, last = come_back(way)
+        print(f"{name}  {worst:,}  {total:,}  {last} s")

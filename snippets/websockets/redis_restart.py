@@ -7,6 +7,8 @@ Needs: pip install websockets, pip install redis
 import contextlib
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -73,4 +75,5 @@ def main() -> None:
 if os.name != "posix" or shutil.which("redis-server") is None:
     print("This program needs Linux and redis-server.")
 else:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     main()

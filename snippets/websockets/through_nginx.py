@@ -5,9 +5,9 @@ Needs: Linux, nginx, pip install websockets
 
 import asyncio
 import contextlib
-import http.client
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +15,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, unix_serve
+from websockets.exceptions import InvalidStatus
 
 PROGRAM = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 AROUND = """
@@ -34,12 +36,6 @@ http {{
     {site}
 }}
 """
-HANDSHAKE = {
-    "Upgrade": "websocket",
-    "Connection": "Upgrade",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",  # the RFC's example
-}
 # [steps]
 LINES = (
     "",  # proxy_pass alone
@@ -54,8 +50,8 @@ LINES = (
 def nginx(listener: socket.socket, site: str) -> Iterator[Path]:
     """Run nginx with `site` inside http {}; give the folder of its logs.
 
-    It takes over a socket that listens already, as at its own upgrades. So nobody
-    can take the port in between, and clients may dial before nginx is up.
+    It takes over a socket that listens already, as at its own upgrades: nobody can
+    take the port in between, and clients may dial at once.
 
     Raises:
         OSError: nginx has ended by itself; the text is its log.
@@ -86,14 +82,14 @@ async def stay(websocket: ServerConnection) -> None:
     await websocket.wait_closed()
 
 
-def dial(port: int) -> str:
-    """Ask for a WebSocket by hand, and say what the answer is."""
-    asking = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    with contextlib.closing(asking):
-        asking.request("GET", "/", headers=HANDSHAKE)
-        answer = asking.getresponse()
-        told = answer.read().decode() or answer.reason
-        return f"{answer.status}  {told.splitlines()[0]}"
+async def dial(port: int) -> str:
+    """Ask for a WebSocket, and say what the answer is."""
+    try:
+        async with connect(f"ws://127.0.0.1:{port}/", proxy=None):
+            return "101  Switching Protocols"
+    except InvalidStatus as refused:
+        told = (refused.response.body or b"").decode()
+        return f"{refused.response.status_code}  {told.splitlines()[0]}"
 
 
 async def main() -> None:
@@ -108,7 +104,7 @@ async def main() -> None:
                     port = door.getsockname()[1]
                     site = f"listen 127.0.0.1:{port}; location / {{ {lines} }}"
                     with nginx(door, f"server {{ {site} }}"):
-                        told = await asyncio.to_thread(dial, port)
+                        told = await dial(port)
                 print(f"{line or 'proxy_pass alone'}  {told}")
 
 
@@ -116,4 +112,6 @@ if __name__ == "__main__":
     if sys.platform != "linux" or PROGRAM is None:
         print("This program needs Linux and nginx.")
     else:
+        # As at Ctrl-C: asyncio cancels main(), which ends nginx.
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         asyncio.run(main())

@@ -5,6 +5,7 @@ Needs: Linux, nginx, through_nginx.py, pip install websockets
 
 import asyncio
 import contextlib
+import signal
 import socket
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from websockets.asyncio.server import ServerConnection, unix_serve
 SITE = """
 upstream chat {{
     {method}
+    zone chat 64k;
     server unix:{folder}/a.sock;
     server unix:{folder}/b.sock;
 }}
@@ -79,4 +81,5 @@ async def main() -> None:
 if sys.platform != "linux" or PROGRAM is None:
     print("This program needs Linux and nginx.")
 else:
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     asyncio.run(main())

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import reconnect_herd
 import redis
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
@@ -48,7 +49,10 @@ PASSED_ON = """
 
 @pytest.fixture(scope="module")
 def nginx() -> Nginx:
-    """Run nginx with `http {}` filled by a text, in which {port} is its own port."""
+    """Run nginx with `http {}` filled by a text, in which {port} is its own port.
+
+    `main` is put before `http {}`.
+    """
     spec = importlib.util.spec_from_file_location("through_nginx", PROGRAM)
     assert spec is not None
     assert spec.loader is not None
@@ -57,8 +61,11 @@ def nginx() -> Nginx:
     if sys.platform != "linux" or module.PROGRAM is None:
         pytest.skip("no nginx: install it to run the tests of proxies")
 
+    around = module.AROUND
+
     @contextlib.asynccontextmanager
-    async def run(site: str, **ports: int) -> Any:
+    async def run(site: str, main: str = "", **ports: int) -> Any:
+        vars(module)["AROUND"] = main + around
         with socket.create_server(("127.0.0.1", 0)) as door:
             ports["port"] = door.getsockname()[1]
             for name, port in ports.items():
@@ -255,6 +262,11 @@ def test_a_client_can_forge_all_but_the_last_address(
     run_async(forge("$proxy_add_x_forwarded_for"))
     run_async(forge("$remote_addr"))
     assert seen == ["203.0.113.9, 127.0.0.1", "127.0.0.1"]
+    seen.clear()  # as if 127.0.0.1 were a CDN's
+    trusted = "$remote_addr; set_real_ip_from 127.0.0.1"
+    run_async(forge(trusted))
+    run_async(forge(f"{trusted}; real_ip_header X-Forwarded-For"))
+    assert seen == ["127.0.0.1", "203.0.113.9"]
 
 
 @claim("access-log-keeps-the-url", "nginx: ngx_http_log_module, log_format combined")
@@ -416,6 +428,32 @@ def test_each_connection_has_one_server(run_async: Run, nginx: Nginx) -> None:
     assert run_async(dial()) == [{"A"}, {"B"}, {"A"}, {"B"}]
 
 
+def test_workers_that_share_a_zone_share_one_count(
+    run_async: Run, nginx: Nginx
+) -> None:
+    async def dial() -> Counter[str | bytes]:
+        async with (
+            serve(named("A"), "127.0.0.1", 0) as one,
+            serve(named("B"), "127.0.0.1", 0) as two,
+            nginx(
+                TWO.format(method="least_conn; zone both 64k;", lines=PASSED_ON),
+                main="worker_processes 4;",
+                first=port_of(one),
+                second=port_of(two),
+            ) as (port, _),
+            contextlib.AsyncExitStack() as stack,
+        ):
+            answers: Counter[str | bytes] = Counter()
+            for _ in range(12):
+                dialing = connect(f"ws://127.0.0.1:{port}/", proxy=None)
+                websocket = await stack.enter_async_context(dialing)
+                await websocket.send("who?")
+                answers[await websocket.recv()] += 1
+            return answers
+
+    assert run_async(dial()) == {"A": 6, "B": 6}
+
+
 @claim("a-dead-server-is-passed-over", "nginx: proxy_next_upstream")
 def test_new_connections_go_to_the_server_that_lives(
     run_async: Run, nginx: Nginx
@@ -452,6 +490,39 @@ def test_new_connections_go_to_the_server_that_lives(
     assert run_async(dial()) == (["B"] * 4, 1006)
 
 
+def test_a_server_that_does_not_answer_is_waited_for(
+    run_async: Run, nginx: Nginx
+) -> None:
+    """So it is with a machine that has vanished; proxy_connect_timeout is the wait."""
+
+    async def dial(allowed: str, patience: float) -> str | bytes:
+        with contextlib.ExitStack() as full:
+            silent = full.enter_context(
+                socket.create_server(("127.0.0.1", 0), backlog=0)
+            )
+            for _ in range(4):  # its queue is full: Linux drops each further SYN
+                client = full.enter_context(socket.socket())
+                client.setblocking(False)  # noqa: FBT003
+                client.connect_ex(silent.getsockname())
+            lines = PASSED_ON + f"proxy_connect_timeout {allowed};"
+            async with (
+                serve(named("B"), "127.0.0.1", 0) as lives,
+                nginx(
+                    TWO.format(method="", lines=lines),
+                    first=silent.getsockname()[1],
+                    second=port_of(lives),
+                ) as (port, _),
+                asyncio.timeout(patience),
+                connect(f"ws://127.0.0.1:{port}/", proxy=None) as websocket,
+            ):
+                await websocket.send("who?")
+                return await websocket.recv()
+
+    assert run_async(dial("100ms", 10)) == "B"
+    with pytest.raises(TimeoutError):
+        run_async(dial("60s", 1))
+
+
 @claim(
     "a-reload-keeps-open-websockets",
     "nginx: Controlling nginx, Changing Configuration",
@@ -462,60 +533,77 @@ def test_reloading_nginx_does_not_cut(run_async: Run, nginx: Nginx) -> None:
 
     Only with worker_shutdown_timeout it cuts them.
     """
+    run_async(check_a_reload_keeps(nginx))
 
-    async def reload() -> tuple[str | bytes, str | bytes]:
-        async with (
-            serve(named("A"), "127.0.0.1", 0) as one,
-            serve(named("B"), "127.0.0.1", 0) as two,
-            nginx(site(), backend=port_of(one)) as (port, folder),
-        ):
-            uri = f"ws://127.0.0.1:{port}/"
-            async with connect(uri, proxy=None) as before:
-                conf = Path(folder, "nginx.conf")
-                text = await asyncio.to_thread(conf.read_text)
-                text = text.replace(str(port_of(one)), str(port_of(two)))
-                await asyncio.to_thread(conf.write_text, text)
-                pid = int(await asyncio.to_thread(Path(folder, "pid").read_text))
-                os.kill(pid, signal.SIGHUP)
-                answer: str | bytes = "A"
-                async with asyncio.timeout(10):
-                    while answer == "A":
-                        async with connect(uri, proxy=None) as after:
-                            await after.send("who?")
-                            answer = await after.recv()
+
+def test_the_check_of_reloads_can_fail(run_async: Run, nginx: Nginx) -> None:
+    with pytest.raises(AssertionError, match="cut with 1006"):
+        run_async(check_a_reload_keeps(nginx, "worker_shutdown_timeout 300ms;"))
+
+
+async def check_a_reload_keeps(nginx: Nginx, line: str = "") -> None:
+    """Fail unless a WebSocket outlives a reload of an nginx that has this line."""
+    async with (
+        asyncio.timeout(15),
+        serve(named("A"), "127.0.0.1", 0) as one,
+        serve(named("B"), "127.0.0.1", 0) as two,
+        nginx(site(), main=line, backend=port_of(one)) as (port, folder),
+    ):
+        uri = f"ws://127.0.0.1:{port}/"
+        async with connect(uri, proxy=None) as before:
+            conf = Path(folder, "nginx.conf")
+            text = await asyncio.to_thread(conf.read_text)
+            text = text.replace(f":{port_of(one)};", f":{port_of(two)};")
+            await asyncio.to_thread(conf.write_text, text)
+            pid = int(await asyncio.to_thread(Path(folder, "pid").read_text))
+            os.kill(pid, signal.SIGHUP)
+            answer: str | bytes = "A"
+            while answer == "A":
+                async with connect(uri, proxy=None) as after:
+                    await after.send("who?")
+                    answer = await after.recv()
+            assert answer == "B"
+            if line:
+                await before.wait_closed()
+            with contextlib.suppress(ConnectionClosed):
                 await before.send("who?")
-                return await before.recv(), answer
-
-    assert run_async(reload()) == ("A", "B")
+                assert await before.recv() == "A"
+        assert before.close_code == 1000, f"cut with {before.close_code}"
 
 
 # Redis
 
 
-@pytest.fixture
-def store() -> Iterator[redis.Redis]:
-    """Give a client of a Redis of this test's own."""
+@contextlib.contextmanager
+def redis_in(folder: str, *options: str) -> Iterator[redis.Redis]:
+    """Run a Redis in this folder, and give a client of it."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("no redis-server: install it to run the tests of fan-out")
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder, "redis.sock"))
-        command = [program, "--port", "0", "--unixsocket", path, "--save", ""]
-        with subprocess.Popen(
-            [*command, "--dir", folder], stdout=subprocess.PIPE
-        ) as process:
-            try:
-                assert process.stdout is not None
-                for line in process.stdout:
-                    if b"ready to accept connections" in line.lower():
-                        break
-                with redis.Redis(
-                    unix_socket_path=path, decode_responses=True, socket_timeout=5
-                ) as client:
-                    yield client
-            finally:
-                process.terminate()
-                process.communicate(timeout=5)
+    path = str(Path(folder, "redis.sock"))
+    command = [program, "--port", "0", "--unixsocket", path, "--save", ""]
+    with subprocess.Popen(
+        [*command, "--dir", folder, *options], stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if b"ready to accept connections" in line.lower():
+                    break
+            with redis.Redis(
+                unix_socket_path=path, decode_responses=True, socket_timeout=5
+            ) as client:
+                yield client
+        finally:
+            process.terminate()
+            process.communicate(timeout=5)
+
+
+@pytest.fixture
+def store() -> Iterator[redis.Redis]:
+    """Give a client of a Redis of this test's own."""
+    with tempfile.TemporaryDirectory() as folder, redis_in(folder) as client:
+        yield client
 
 
 def by_pubsub(store: redis.Redis, away: Callable[[], None]) -> list[str]:
@@ -566,6 +654,12 @@ def test_a_stream_is_read_on_from_the_last_entry(store: redis.Redis) -> None:
     They outlive a restart of Redis only if Redis writes them to disk.
     """
     check_nothing_is_missed(store, by_stream)
+    for kept, options in ((0, ()), (1, ("--appendonly", "yes"))):
+        with tempfile.TemporaryDirectory() as folder:
+            with redis_in(folder, *options) as before:
+                before.xadd("chat", {"text": "before"})
+            with redis_in(folder, *options) as after:
+                assert after.xlen("chat") == kept
 
 
 @claim(
@@ -583,25 +677,28 @@ def test_pubsub_gives_only_to_those_who_listen_now(store: redis.Redis) -> None:
 # Coming back
 
 
-def attempts_in_the_worst_second(clients: int, window: float) -> int:
-    chance = random.Random(7)  # noqa: S311 - the same on each run
-    seconds = Counter(int(chance.uniform(0, window)) for _ in range(clients))
-    return max(seconds.values())
-
-
 @claim(
     "spread-the-first-attempt",
     "RFC 6455 section 7.2.3",
     often_said="Exponential backoff keeps clients from coming back all at once.",
 )
-def test_backoff_alone_moves_the_herd() -> None:
+@pytest.mark.parametrize("seed", range(3))
+def test_backoff_alone_moves_the_herd(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Clients that lost one server come back together unless chance spreads them.
 
     RFC 6455 asks for a random first delay, such as up to 5 seconds; a random part of
     one second spreads nothing.
     """
-    assert attempts_in_the_worst_second(1000, 1) == 1000
-    assert attempts_in_the_worst_second(1000, 5) < 300
-    assert attempts_in_the_worst_second(1000, 30) < 60
+    herd, chance = reconnect_herd, random.Random(seed)  # noqa: S311 - the same again
+    monkeypatch.setattr(herd, "chance", chance)
+    ways = (herd.backoff, herd.jitter, herd.wide_jitter)
+    worst, attempts, seconds = zip(*map(herd.come_back, ways), strict=True)
+    assert worst[0] == herd.CLIENTS  # all together, and so again each time
+    assert worst[1] >= herd.CLIENTS  # all in the first second
+    assert worst[2] < herd.CLIENTS / 5
+    assert attempts[2] < attempts[1] < attempts[0]
+    assert seconds[2] < seconds[0]
     firsts = [next(backoff()) for _ in range(100)]
     assert 0 <= min(firsts) < max(firsts) <= 5

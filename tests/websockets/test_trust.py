@@ -8,11 +8,13 @@ import datetime
 import inspect
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
 import subprocess
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import first_message
+import limits
 import pytest
 import trustme
 from websockets.asyncio.client import connect
@@ -43,7 +46,7 @@ FLAGS = (
     "--disable-component-update",
     "--ignore-certificate-errors",
     "--host-resolver-rules=MAP *.test 127.0.0.1, MAP *.localhost 127.0.0.1, "
-    "MAP * ~NOTFOUND",
+    "MAP * ~NOTFOUND, EXCLUDE localhost",
 )
 COOKIES = (
     "none=1; SameSite=None; Secure",
@@ -120,6 +123,7 @@ async def chromium(url: str, *, third_party_cookies: bool) -> AsyncIterator[None
         await asyncio.to_thread(settings.write_text, json.dumps(mode))
         process = await asyncio.create_subprocess_exec(
             *(program, *FLAGS, f"--user-data-dir={folder}", url),
+            env=os.environ | {"TMPDIR": folder},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -207,7 +211,7 @@ await attempt("websocket", "ws://bank.localhost:{port}/");
 @claim(
     "no-cors-for-websocket",
     "RFC 6455 section 10.2",
-    "WHATWG WebSockets, section 2.1",
+    "WHATWG WebSockets, section 2.2",
     often_said="CORS keeps pages of other sites away from my WebSocket server.",
 )
 def test_a_foreign_page_reads_what_cors_would_hide(run_async: Run) -> None:
@@ -258,7 +262,7 @@ DIAL = """await attempt("websocket", "ws://bank.localhost:{port}/");"""
 @claim(
     "lax-cookies-stay-off-foreign-handshakes",
     "RFC 6265bis (draft) section 5.6.7",
-    "WHATWG WebSockets, section 2.1",
+    "WHATWG WebSockets, section 2.2",
 )
 @pytest.mark.parametrize(
     ("third_party", "sent"), [("allowed", {"none"}), ("blocked", set())]
@@ -329,45 +333,54 @@ SUBPROTOCOLS = """
 await attempt("both", "ws://bank.localhost:{port}/", ["chat", "t0ken"]);
 await attempt("alone", "ws://bank.localhost:{port}/", ["t0ken"]);
 await attempt("base64", "ws://bank.localhost:{port}/", ["chat", "dDBr/W4="]);
+await attempt("comma", "ws://bank.localhost:{port}/", ["chat", "t0,ken"]);
+await attempt("url", "ws://bank.localhost:{port}/", ["chat", "dDBr_W4-"]);
 """
 
 
 @pytest.mark.browser
 @claim(
     "subprotocol-must-be-answered",
-    "WHATWG WebSockets, section 2.1",
+    "WHATWG WebSockets, section 2.2",
     "RFC 6455 section 4.1",
 )
 def test_a_token_among_the_subprotocols_needs_a_real_one(run_async: Run) -> None:
     """A browser that offers subprotocols fails if the server chooses none.
 
     A token hidden among them therefore needs a real subprotocol beside it, and may
-    not contain characters such as / and =.
+    hold no separator such as / or = or a comma: base64url without padding holds none.
     """
     seen = run_async(in_the_browser(SUBPROTOCOLS))
     assert seen.told["both"] == "secret"
     assert seen.told["protocol"] == "chat"
     assert seen.told["alone"] == "close 1006"
     assert seen.told["base64"].startswith("SyntaxError")
+    assert seen.told["comma"].startswith("SyntaxError")
+    assert seen.told["url"] == "secret"
     sent = [h.headers["Sec-WebSocket-Protocol"] for h in seen.handshakes]
-    assert sent == ["chat, t0ken", "t0ken"]
+    assert sent == ["chat, t0ken", "t0ken", "chat, dDBr_W4-"]
 
 
 MIXED = """
 await attempt("ws", "ws://bank.test:{port}/");
+await attempt("own", "ws://localhost:{port}/");
 await attempt("wss", "wss://app.test:{tls}/");
 """
 
 
 @pytest.mark.browser
-@claim("https-page-needs-wss", "Mixed Content (W3C) section 4", "RFC 6455 section 10.6")
+@claim("https-page-needs-wss", "Mixed Content (W3C) section 4")
 def test_a_secure_page_cannot_open_ws(run_async: Run) -> None:
-    """A page that came by HTTPS can open wss: and not ws: to another machine."""
+    """A page that came by HTTPS can open wss:, and ws: only to the browser's machine.
+
+    That is localhost, to which the bytes travel on no network.
+    """
     seen = run_async(in_the_browser(MIXED, "https://app.test:{tls}/"))
     assert seen.told["ws"] == (
         "SecurityError: Failed to construct 'WebSocket': An insecure WebSocket "
         "connection may not be initiated from a page loaded over HTTPS."
     )
+    assert seen.told["own"] == "secret"
     assert seen.told["wss"] == "secret"
 
 
@@ -393,6 +406,18 @@ def test_origins_are_compared_whole(run_async: Run) -> None:
     statuses = run_async(knock())
     assert statuses.pop(GOOD) == 101
     assert set(statuses.values()) == {403}
+
+
+def test_a_pattern_is_compared_with_the_whole_origin(run_async: Run) -> None:
+    pattern = re.compile(r"https://\w+\.example")
+
+    async def knock() -> list[int]:
+        async with serve(greet, "127.0.0.1", 0, origins=[pattern]) as server:
+            others = ("http://app.example", f"{GOOD}.evil.example", f"x{GOOD}")
+            uri = uri_of(server)
+            return [await status_of(uri, Origin(o)) for o in (GOOD, *others)]
+
+    assert run_async(knock()) == [101, 403, 403, 403]
 
 
 @claim(
@@ -484,6 +509,28 @@ def test_the_first_message_decides(
     assert run_async(dial(late)) == ([], 1008, "bad token")
     short = first_message.issue("bob", 0.3)
     assert run_async(dial(short)) == (["welcome, bob"], 1008, "token has ended")
+    assert late not in first_message.tokens  # it went when the next was issued
+
+
+def test_a_timeout_of_the_conversation_is_not_the_tokens_end(
+    run_async: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow_database(_: ServerConnection) -> None:
+        raise TimeoutError
+
+    async def dial() -> int | None:
+        async with (
+            serve(first_message.handle, "127.0.0.1", 0) as server,
+            connect(uri_of(server), proxy=None) as websocket,
+        ):
+            monkeypatch.setattr(ServerConnection, "wait_closed", slow_database)
+            await websocket.send(first_message.issue("bob", 10))
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    await websocket.recv()
+        return websocket.close_code
+
+    assert run_async(dial()) == 1011  # an error of the server's own
 
 
 @claim("wss-needs-a-good-certificate", "RFC 6455 section 4.1", "Python docs: ssl")
@@ -575,26 +622,59 @@ def test_a_handshake_that_does_not_end_is_cut_off(run_async: Run) -> None:
     assert run_async(crawl(None)) is None
 
 
+def test_an_address_may_hold_few_half_handshakes(
+    run_async: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "in_use", Counter())
+    each, held = limits.EACH, 2 * limits.EACH
+
+    async def crowd() -> tuple[set[bytes], int]:
+        cut = set()
+        async with (
+            serve(greet, "127.0.0.1", 0, create_connection=limits.Counted) as server,
+            contextlib.AsyncExitStack() as stack,
+        ):
+            for number in range(10 * each):
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", port_of(server)
+                )
+                stack.callback(writer.close)
+                if number >= held:
+                    with contextlib.suppress(ConnectionResetError):
+                        cut.add(await reader.read())
+            return cut, limits.in_use["127.0.0.1"]
+
+    cut, left = run_async(crowd())
+    assert cut <= {b""}
+    assert left == held
+
+
 class Relay:
     """Stands on the path between a client and a server, and keeps what passes by."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.heard = b""
+        self.to_server = 0  # bytes
 
     async def forward(
         self, client: asyncio.StreamReader, back: asyncio.StreamWriter
     ) -> None:
         server, there = await asyncio.open_connection("127.0.0.1", self.port)
         async with asyncio.TaskGroup() as both:
-            both.create_task(self.carry(client, there))
+            both.create_task(self.carry(client, there, from_client=True))
             both.create_task(self.carry(server, back))
 
     async def carry(
-        self, source: asyncio.StreamReader, target: asyncio.StreamWriter
+        self,
+        source: asyncio.StreamReader,
+        target: asyncio.StreamWriter,
+        *,
+        from_client: bool = False,
     ) -> None:
         while data := await source.read(65_536):
             self.heard += data
+            self.to_server += len(data) * from_client
             target.write(data)
             await target.drain()
         target.close()
@@ -615,8 +695,12 @@ class Relay:
 NAME, TICKET, SECRET = "bank.example", "ticket=s3cret", "pay 100 to bob"
 
 
-async def what_a_relay_finds(*, tls: bool) -> list[str]:
-    """Talk through a relay, and give what it can read of host, URL and message."""
+async def what_a_relay_finds(*, tls: bool) -> tuple[list[str], int]:
+    """Talk through a relay, and give what it learns.
+
+    That is which it can read of host, URL and message, and how many bytes longer
+    a message that is ten bytes longer looks.
+    """
     authority = trustme.CA()
     server_side = client_side = None
     if tls:
@@ -626,8 +710,8 @@ async def what_a_relay_finds(*, tls: bool) -> list[str]:
         authority.configure_trust(client_side)
 
     async def listen(websocket: ServerConnection) -> None:
-        await websocket.recv()
-        await websocket.send("done")
+        async for _ in websocket:
+            await websocket.send("done")
 
     async with serve(listen, "127.0.0.1", 0, ssl=server_side) as server:
         relay = Relay(port_of(server))
@@ -636,13 +720,18 @@ async def what_a_relay_finds(*, tls: bool) -> list[str]:
             async with connect(
                 uri, host="127.0.0.1", ssl=client_side, proxy=None, compression=None
             ) as websocket:
-                await websocket.send(SECRET)
-                assert await websocket.recv() == "done"
-    return [words for words in (NAME, TICKET, SECRET) if relay.finds(words)]
+                sizes = []
+                for secret in (SECRET, SECRET + 10 * "!"):
+                    before = relay.to_server
+                    await websocket.send(secret)
+                    assert await websocket.recv() == "done"
+                    sizes.append(relay.to_server - before)
+    found = [words for words in (NAME, TICKET, SECRET) if relay.finds(words)]
+    return found, sizes[1] - sizes[0]
 
 
 def check_only_the_name_is_seen(found: list[str]) -> None:
-    """Fail if somebody on the path reads more than the name of the host."""
+    """Fail if somebody on the path reads more words than the name of the host."""
     assert found == [NAME], f"the relay has read {found}"
 
 
@@ -655,11 +744,14 @@ def check_only_the_name_is_seen(found: list[str]) -> None:
 def test_a_relay_reads_ws_and_not_wss(run_async: Run) -> None:
     """Whoever forwards the bytes reads all of ws, masked frames too, and not wss.
 
-    Of wss it reads the name of the host, which TLS sends in the clear.
+    Of wss it reads the name of the host, which TLS sends in the clear, and sees between
+    which addresses, when, and how many bytes go.
     """
-    check_only_the_name_is_seen(run_async(what_a_relay_finds(tls=True)))
+    found, longer = run_async(what_a_relay_finds(tls=True))
+    check_only_the_name_is_seen(found)
+    assert longer == 10
 
 
 def test_the_check_of_the_relay_can_fail(run_async: Run) -> None:
     with pytest.raises(AssertionError, match="pay 100 to bob"):
-        check_only_the_name_is_seen(run_async(what_a_relay_finds(tls=False)))
+        check_only_the_name_is_seen(run_async(what_a_relay_finds(tls=False))[0])
