@@ -353,3 +353,16 @@ def test_an_idle_client_holds_a_descriptor_and_a_state() -> None:
                 for _ in range(20):
                     others.enter_context(connect(url))
                 assert server.descriptors() == one + 20
+
+
+@claim("tcp-socket-is-a-byte-stream", "RFC 9293 section 2.2", "socket(2)")
+def test_a_tcp_connection_knows_no_messages(ends: Ends) -> None:
+    """A TCP connection is a stream of bytes, in which no message begins or ends."""
+    sender, receiver = ends
+    for word in (b"one", b"two", b"three"):
+        sender.sendall(word)
+    sender.shutdown(socket.SHUT_WR)
+    whole = b""
+    while piece := receiver.recv(4):
+        whole += piece
+    assert whole == b"onetwothree"

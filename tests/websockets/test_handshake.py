@@ -370,3 +370,45 @@ def test_a_page_on_the_same_port_is_an_ordinary_answer() -> None:
     next(server.events())
     server.respond(HTTPStatus.OK, "<p>")
     assert server.data_to_send().startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@claim(
+    "ws-solves-http-one-sidedness",
+    "RFC 6455 section 1.1",
+    "RFC 6202 section 2",
+)
+def test_news_comes_without_a_question(ends: Ends) -> None:
+    """Through a WebSocket a server sends when it has news, without being asked.
+
+    With HTTP alone a client has to ask again and again, or to leave a question open.
+    """
+    client, sock = ends
+    server = upgraded(ends)
+    head(client)
+    for news in ("one", "two", "three"):  # the client sends nothing from here on
+        server.send(news)
+        sock.sendall(server.data_to_send())
+        assert client.recv(100) == bytes([0x81, len(news)]) + news.encode()
+    sock.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        sock.recv(1)
+
+
+@claim("ws-for-real-time-apps", "RFC 6455 section 1.1")
+def test_every_client_gets_each_tick_as_it_comes(
+    dial: Callable[[], Ends],
+) -> None:
+    """A server gives each price, move or line of chat to all its clients at once.
+
+    Games, stock tickers and editing together are the RFC's own examples.
+    """
+    pairs = [dial() for _ in range(3)]
+    servers = [upgraded(pair) for pair in pairs]
+    for client, _ in pairs:
+        head(client)
+    for tick in ("101.25", "101.50"):
+        for (_, sock), server in zip(pairs, servers, strict=True):
+            server.send(tick)
+            sock.sendall(server.data_to_send())
+        for client, _ in pairs:
+            assert client.recv(100)[2:].decode() == tick
