@@ -389,7 +389,7 @@ def test_news_comes_without_a_question(ends: Ends) -> None:
         server.send(news)
         sock.sendall(server.data_to_send())
         assert client.recv(100) == bytes([0x81, len(news)]) + news.encode()
-    sock.setblocking(False)
+    sock.settimeout(0)
     with pytest.raises(BlockingIOError):
         sock.recv(1)
 
