@@ -21,6 +21,11 @@ def has_own_page(snippet: Snippet) -> bool:
     return len(snippet.clean.splitlines()) > OWN_PAGE
 
 
+def kind(snippet: Snippet) -> str:
+    """Say what it is: a program, or a file beside one."""
+    return "program" if snippet.path.suffix == ".py" else "file"
+
+
 def address(snippet: Snippet) -> str:
     """Give the address of a long program's own page, from the top of the site."""
     return f"programs/{snippet.part}/{snippet.name}.html"
@@ -56,6 +61,8 @@ def begin(snippet: Snippet, anchor: str, extent: str, up: str) -> str:
 def end(snippet: Snippet) -> str:
     """Close the box, with the command and the needs."""
     needs = escape(", ".join(snippet.needs))
+    if not commands(snippet) and not needs:
+        return "</div>"
     return (
         '<p class="snippet-run">'
         + "".join(f"<code>{escape(command)}</code> " for command in commands(snippet))

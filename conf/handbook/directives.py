@@ -217,7 +217,8 @@ class LiteralInclude(Directive):
         first, last, extent = self._chosen(snippet, total)
         whole = (first, last) == (1, total)
         language = FILES.get(path.suffix, "python")
-        kind = "program" if language == "python" else "file"
+        language = self.options.get("language", language)  # of a script in a page
+        kind = boxes.kind(snippet)
         if whole:
             extent = f"whole {kind}"
         shown: list[str] = temporary(self.env).setdefault("handbook-shown", [])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from handbook import boxes, claims
 from handbook.problem import Problem
-from handbook.snippet import find, read
+from handbook.snippet import FILES, companions, find, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,10 +84,12 @@ def program_body(app: Sphinx, program: Snippet) -> str:
     return "".join(
         [
             f"<section><h1>{escape(program.path.name)}, whole</h1>",
-            f"<p>{escape(program.summary)}</p>",
-            boxes.begin(program, anchor, "whole program", "../../"),
+            f"<p>{escape(program.summary)}</p>" if program.summary else "",
+            boxes.begin(program, anchor, f"whole {boxes.kind(program)}", "../../"),
             '<div class="copy-source">',
-            builder.highlighter.highlight_block(program.clean, "python"),
+            builder.highlighter.highlight_block(
+                program.clean, FILES.get(program.path.suffix, "python")
+            ),
             "</div>",
             boxes.end(program),
             "</section>",
@@ -102,7 +104,7 @@ def collect(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     root = Path(app.srcdir).parent
     try:
         known = claims.collect(root)
-        programs = [read(path, root) for path in find(root)]
+        programs = [read(path, root) for path in [*find(root), *companions(root)]]
     except Problem:
         return  # the pages that show claims and programs tell of it
     files: dict[Path, list[Claim]] = {}
