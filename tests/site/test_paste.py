@@ -9,6 +9,7 @@ else in the directory.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import signal
 import subprocess
@@ -28,6 +29,7 @@ BARE = [getattr(sys, "_base_executable", sys.executable), "-E", "-s", "-W", "err
 PROGRAMS = [f"{path.parent.name}/{path.stem}" for path in snippet.find()]
 
 
+@functools.cache
 def copied(built_site: Path) -> dict[str, set[str]]:
     """Say what the pages' copy buttons give, by `part/name`."""
     found: dict[str, set[str]] = {}
