@@ -793,6 +793,8 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
             and event["call"] != "select"
             and not (snippet.roles and _looked_up(event))
         ]
+        if OPAQUE & {*snippet.needs}:
+            continue
         if any("by" in event for event in events):
             joined = _joined(events, names, sockets)
             lanes[lane] = sorted(joined, key=repr) if _is_loop(lane) else joined
@@ -801,8 +803,6 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
                 _comparable(event, names, sockets, alone=alone)
                 for event in (events if alone else _uncut(events))
             ]
-    if OPAQUE & {*snippet.needs}:
-        lanes = {}
     ends = [names.text(words) for words in recording.ends]
     return {"transcripts": transcripts, "lanes": lanes, "ends": ends}
 
@@ -858,8 +858,11 @@ def _joined(events: list[Event], names: Names, sockets: dict[int, int]) -> list[
             kept["frames"] = [*before.get("frames", []), *frames]
         if received:
             ended = (event.get("result") or {}).get("bytes") == 0
-            sums = event.get("stream", before.get("stream", {}))
-            kept["stream"] = sums["bytes"] if kept["frames"] and sums else sums
+            sums = event.get("stream")
+            if sums is None:  # a read that brought nothing
+                kept["stream"] = before.get("stream", {})
+            else:
+                kept["stream"] = sums["bytes"] if kept["frames"] else sums
             kept |= {"arguments": [], "result": "the end" if ended else "more"}
             if kept["frames"][:1] == SEALED:
                 kept |= {"frames": SEALED, "stream": {}}
