@@ -428,7 +428,10 @@ class TimelineDirective(Directive):
 
         def link(event: record.Event) -> str:
             shown = programs[event.get("program", snippet.id)]
-            return f"#{shown.part}-{shown.name}-{line(event)}"
+            page = ""
+            if boxes.has_own_page(shown):
+                page = f"{self.up}{boxes.address(shown)}"
+            return f"{page}#{shown.part}-{shown.name}-{line(event)}"
 
         left_out = self._asked(snippet, recording)
         drawn = timeline.draw(

@@ -88,7 +88,9 @@ def program_body(app: Sphinx, program: Snippet) -> str:
             boxes.begin(program, anchor, f"whole {boxes.kind(program)}", "../../"),
             '<div class="copy-source">',
             builder.highlighter.highlight_block(
-                program.clean, FILES.get(program.path.suffix, "python")
+                program.clean,
+                FILES.get(program.path.suffix, "python"),
+                linespans=f"{program.part}-{program.name}",
             ),
             "</div>",
             boxes.end(program),

@@ -51,6 +51,7 @@ async def main() -> None:
             for_ben.abort()
             print("ben is cut off, and eve got", len(await eve.recv()), "bytes")
             await telling
+            ben.transport.abort()  # he reads nothing: a close would wait for him
 
 
 asyncio.run(main())

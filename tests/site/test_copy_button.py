@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from bs4 import BeautifulSoup
+
+from handbook.snippet import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 REPOSITORY = Path(__file__).parents[2]
-
-MARKER = re.compile(r"^[ \t]*# \[/?[\w-]+\][ \t]*\n", re.MULTILINE)
 
 
 def with_snippets(built_site: Path, pages: list[str]) -> list[str]:
@@ -56,7 +55,7 @@ def test_every_button_copies_its_program(
         page.goto(site_url + name)
         for snippet in page.locator(".snippet:has(.copy-source)").all():
             path = snippet.locator(".snippet-path").inner_text().strip()
-            program = MARKER.sub("", (REPOSITORY / path).read_text("utf-8"))
+            program = read(REPOSITORY / path).clean
             button = snippet.locator(".snippet-bar .copybtn")
             assert Path(path).name in (button.get_attribute("aria-label") or "")
             page.evaluate("navigator.clipboard.writeText('nothing was copied')")

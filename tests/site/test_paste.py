@@ -88,7 +88,7 @@ def test_what_the_copy_button_gives_runs(
         process = bare(tmp_path, file, "--help")
         out, errors = process.communicate(timeout=30)
         assert (process.returncode, errors) == (0, "")
-        assert "--port" in out
+        assert out.startswith("usage: ")
     elif program.roles:
         run_pair(tmp_path, program)
     else:
