@@ -46,6 +46,7 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 from handbook import charts, claims, pages, record, timeline
 from handbook.problem import Problem, place
 from handbook.snippet import (
+    FILES,
     ROOT,
     Snippet,
     by_id,
@@ -236,13 +237,15 @@ class Plain:
         elif "region" in block.options:
             first, last = snippet.region(block.options["region"])
         text = f"`{snippet.where}`\n\n"
+        language = FILES.get(snippet.path.suffix, "python")
+        language = block.options.get("language", language)
         if (first, last) != (1, len(rows)):
             shown = rows[first - 1 : last]
             margin = min(len(row) - len(row.lstrip()) for row in shown if row.strip())
             excerpt = "".join(row[margin:] if row.strip() else row for row in shown)
-            text += fence("python", excerpt) + f"\nThe whole program ({len(rows)} "
+            text += fence(language, excerpt) + f"\nThe whole program ({len(rows)} "
             text += "lines), which is what the copy button gives\n\n"
-        text += fence("python", snippet.clean)
+        text += fence(language, snippet.clean)
         text += f"\n`python {snippet.where}`"
         if snippet.needs:
             text += " Needs: " + prose(", ".join(snippet.needs))
