@@ -245,7 +245,7 @@ class Plain:
             excerpt = "".join(row[margin:] if row.strip() else row for row in shown)
             text += fence(language, excerpt) + f"\nThe whole program ({len(rows)} "
             text += "lines), which is what the copy button gives\n\n"
-        text += fence(language, snippet.clean)
+        text += fence(FILES.get(snippet.path.suffix, "python"), snippet.clean)
         text += f"\n`python {snippet.where}`"
         if snippet.needs:
             text += " Needs: " + prose(", ".join(snippet.needs))

@@ -256,7 +256,9 @@ class LiteralInclude(Directive):
                     copied=True,
                     anchored=fresh,
                     # Colours double the weight of a long program that few unfold.
-                    language=language if total <= LONG else "text",
+                    language=FILES.get(path.suffix, "python")
+                    if total <= LONG
+                    else "text",
                 ),
                 _html("</details>"),
             ]
