@@ -84,7 +84,8 @@ def test_programs_outputs_and_claims_are_written_out(
     text = plain.markdown(page.text, chapter)
     for block in page.named("literalinclude"):
         program = snippet.read((chapter.parent / block.argument).resolve())
-        assert f"```python\n{program.clean}```\n" in text
+        language = snippet.FILES.get(program.path.suffix, "python")
+        assert f"```{language}\n{program.clean}```\n" in text
         if "pyobject" in block.options:
             kind = block.options["pyobject"].rpartition(".")[2]
             assert re.search(rf"```python\n(@.*\n)*(async )?(def|class) {kind}\b", text)
