@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -30,9 +31,12 @@ from handbook.snippet import ROOT
 F = TypeVar("F", bound=Callable[..., object])
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 RESULTS = Path("build") / "claims.json"
-
-
 LEDGER = re.compile(r"^```{ledger} (\S+)\n:tests: (.+)\n", re.MULTILINE)
+
+
+def index(root: Path) -> Path:
+    """Where the pages of the ledger are named: it changes when there is another."""
+    return root / "docs" / "reference" / "claims" / "index.md"
 
 
 def ledger_of(made: Claim) -> str:
@@ -40,12 +44,19 @@ def ledger_of(made: Claim) -> str:
 
     It is the part's, unless another page takes some tests of the part on itself.
     """
-    folder = made.root / "docs" / "reference" / "claims"
-    for path in sorted(folder.glob("*.md")):
-        match = LEDGER.search(path.read_text("utf-8"))
-        if match and match[1] == made.part and made.chapter in match[2].split():
-            return path.stem
-    return made.part
+    pages = index(made.root).parent.glob("*.md")
+    state = tuple((path, path.stat().st_mtime_ns) for path in pages)
+    return _parted(state).get((made.part, made.chapter), made.part)
+
+
+@functools.lru_cache(maxsize=4)
+def _parted(state: tuple[tuple[Path, int], ...]) -> dict[tuple[str, str], str]:
+    """Read which page takes on which tests of a part, once for a state of the pages."""
+    found: dict[tuple[str, str], str] = {}
+    for path, _ in state:
+        for part, tests in LEDGER.findall(path.read_text("utf-8")):
+            found |= {(part, chapter): path.stem for chapter in tests.split()}
+    return found
 
 
 def claim(

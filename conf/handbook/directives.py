@@ -121,7 +121,7 @@ class Directive(SphinxDirective):
                 "name a claim of tests/, or write its test",
             )
         found = known[identifier]
-        self.depend(found.path)
+        self.depend(found.path, claims.index(self.root))
         return found
 
     def tick(self, made: claims.Claim, text: str) -> nodes.reference:
@@ -565,7 +565,8 @@ class ClaimRole(SphinxRole):
                 location=self.get_location(),
             )
             return [], []
-        self.env.note_dependency(str(made.path))
+        for path in (made.path, claims.index(root)):
+            self.env.note_dependency(str(path))
         reference = tick(made, "✓", "../" * self.env.docname.count("/"))
         reference["reftitle"] = "Tested" if made.test else "Cited"
         return [reference], []
@@ -662,7 +663,8 @@ class Ledger(Directive):
                 f"no test of the part {self.arguments[0]} claims anything",
                 "name a folder of tests/",
             )
-        self.depend(*{made.path for made in known})
+        # A page that is new or gone among the others may take or give claims.
+        self.depend(*{made.path for made in known}, claims.index(self.root))
         found = claims.results(self.root)
         shown = where_shown(self.root)
         return [

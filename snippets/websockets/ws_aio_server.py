@@ -257,8 +257,9 @@ async def main() -> None:
         if not told.done():
             told.set_result(f"stopped by {signal.Signals(number).name}")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
+    with contextlib.suppress(NotImplementedError):  # Windows has no such handlers
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
     host, port = listening.sockets[0].getsockname()[:2]
     print(f"listening on {host} port {port}", flush=True)
     reason = await told

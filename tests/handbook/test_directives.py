@@ -207,3 +207,28 @@ def test_a_fragment_says_why_and_is_shown_as_code(repository: Path) -> None:
         "```\n\n## Timelines",
     )
     assert "import tea" in page(build(repository), "about/how-to-read").get_text()
+
+
+def test_another_page_of_the_ledger_takes_the_claims_of_a_chapter(
+    repository: Path,
+) -> None:
+    build(repository)
+    folder = repository / "docs/reference/claims"
+    whole = page(repository / "out", "reference/claims/listening")
+    before = {str(entry["id"]) for entry in whole.select(".ledger-entry")}
+    (folder / "waiting.md").write_text(
+        '---\nshort: "Claims: waiting"\ndescription: "Claims about waiting."\n---\n\n'
+        "# Claims: waiting\n\n```{ledger} listening\n:tests: before_accept\n```\n"
+    )
+    change(folder / "index.md", "\nlistening\n", "\nlistening\nwaiting\n")
+    out = build(repository)
+    rest, taken = (
+        {str(entry["id"]) for entry in page(out, name).select(".ledger-entry")}
+        for name in ("reference/claims/listening", "reference/claims/waiting")
+    )
+    assert rest | taken == before
+    assert rest
+    assert taken
+    assert not rest & taken
+    ticks = page(out, "listening/before-accept").select("a.claim-tick")
+    assert any("claims/waiting.html#" in str(tick["href"]) for tick in ticks)
