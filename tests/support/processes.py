@@ -33,6 +33,7 @@ class Running:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         self.lines: list[str] = []
+        self._signalled = False
         self._new: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, name="output")
         self._reader.start()
@@ -59,9 +60,19 @@ class Running:
         """Open a connection whose calls wait 10 seconds at most."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=10)
 
+    def signal(self, number: int) -> None:
+        """Send a signal that ends it.
+
+        It gets one only: an interpreter that is leaving has put the default handlers
+        back, and a second signal would kill it.
+        """
+        if not self._signalled:
+            self._signalled = True
+            self.process.send_signal(number)
+
     def end(self, number: int) -> tuple[int, str]:
-        """Send a signal; return the exit status and what stands on stderr."""
-        self.process.send_signal(number)
+        """Send a signal unless it had one; return the exit status and its stderr."""
+        self.signal(number)
         status = self.process.wait(20)
         self._reader.join(10)
         while not self._new.empty():
