@@ -17,7 +17,7 @@ SPHINX := $(BIN)/python -m sphinx -n -W --keep-going -c conf
 SOURCES := conf snippets tests
 export PYTHONPATH := conf
 
-.PHONY: help live html test check conformance lint types record bench clean lock
+.PHONY: help live html test check conformance lint types record audit bench clean lock
 
 help:  ## list what make can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -61,6 +61,9 @@ lint: $(READY)  ## formatting, style and spelling
 
 types: $(READY)  ## check the types of the tools, the programs and the tests
 	@$(BIN)/mypy conf/handbook tests $(wildcard snippets/*/*.py)
+
+audit: $(READY) html  ## hold every page to the budgets, in a browser (ARGS=reference/ for some)
+	@$(BIN)/python -m handbook audit $(ARGS)
 
 bench: $(READY)  ## measure builds, tests, pages and ways between processes
 	@$(BIN)/python -m handbook bench $(ARGS)

@@ -31,10 +31,15 @@ def main(arguments: list[str]) -> int:
     port = commands.add_parser("port", help="see whether a port of 127.0.0.1 is free")
     port.add_argument("number")
     commands.add_parser("bench", help="measure build and tests against their floors")
+    commands.add_parser("audit", help="hold the built pages to the budgets")
     chosen, rest = parser.parse_known_args(arguments)
-    if rest and chosen.command != "bench":
+    if rest and chosen.command not in ("audit", "bench"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
+        if chosen.command == "audit":
+            from handbook import audit  # noqa: PLC0415 - needs the browser's driver
+
+            return audit.main(rest)
         if chosen.command == "bench":
             from handbook import bench  # noqa: PLC0415 - needs Sphinx; nothing else does
 
