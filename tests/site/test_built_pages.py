@@ -9,6 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from handbook.site import POLICY
+from handbook.snippet import ROOT, find, read
 from handbook.weight import Weight, weigh
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def soups(built_site: Path, pages: list[str]) -> dict[str, BeautifulSoup]:
         for name in pages
     }
 
+
+pytestmark = pytest.mark.timeout(240)  # the first of these waits for the site's build
 
 OUTSIDE = {"search.html", "404.html"}  # of the order of chapters
 
@@ -149,6 +152,22 @@ def test_code_that_may_scroll_is_reached_by_keyboard_and_named(
         assert len(names) == len(set(names)), f"{name}: names given twice: {names}"
         assert all(names), name
     assert found
+
+
+def test_what_a_copy_button_takes_is_the_whole_program(
+    soups: dict[str, BeautifulSoup],
+) -> None:
+    seen = set()
+    for name, soup in soups.items():
+        for source in soup.select(".snippet .copy-source"):
+            box = source.find_parent(class_="snippet")
+            assert box is not None
+            path, pre = box.select(".snippet-path"), source.select("pre")
+            assert (len(path), len(pre)) == (1, 1), name
+            where = path[0].get_text().strip()
+            assert pre[0].get_text() == read(ROOT / where).clean, (name, where)
+            seen.add(where)
+    assert {path.relative_to(ROOT).as_posix() for path in find()} <= seen
 
 
 @pytest.fixture(scope="module")

@@ -68,6 +68,26 @@ def test_a_page_is_complete_without_javascript(
     page.locator(".sidebar-tree a").first.click(trial=True)
 
 
+def test_a_script_that_comes_late_moves_nothing(
+    built_site: Path,
+    opened: list[str],
+    site_url: str,
+    new_context: Callable[..., BrowserContext],
+) -> None:
+    height = "document.documentElement.scrollHeight"
+    for width in (1280, 390):
+        page = new_context(viewport={"width": width, "height": 800}).new_page()
+        for name in opened:
+            if 'class="timeline"' not in (built_site / name).read_text("utf-8"):
+                continue
+            page.goto(site_url + name)
+            after = page.evaluate(height)
+            page.route("**/site.js*", lambda route: route.abort())
+            page.goto(site_url + name)
+            assert page.evaluate(height) == after, (name, width)
+            page.unroute("**/site.js*")
+
+
 def test_the_drawers_open_with_the_keyboard(
     site_url: str, new_context: Callable[..., BrowserContext]
 ) -> None:
