@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPTION = re.compile(r"^:(?P<key>[a-z][a-z0-9-]*):(?: (?P<value>.*))?$")
+COMMANDS = ("sh",)  # a plain fence may hold what a reader types, and nothing else
 ROLE = re.compile(r"\{claim\}`(?P<id>[^`]+)`")
 
 
@@ -154,3 +155,33 @@ def claims_shown(page: Page) -> list[tuple[int, str]]:
         (block.line, block.argument) for block in page.named("claim", "often-said")
     ]
     return sorted([*shown, *page.claim_roles])
+
+
+def is_chapter(root: Path, page: Page) -> bool:
+    """A chapter lies in a part's folder, and is not its index.
+
+    A page of the reference may show programs, and is no chapter.
+    """
+    part, _, name = page.docname.partition("/")
+    if part == "reference":
+        return False
+    return bool(name) and name != "index" and (root / "snippets" / part).is_dir()
+
+
+def prose(page: Page) -> str:
+    """Give the words of a page: no code, no front matter, no directive's head."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", page.text, flags=re.DOTALL)
+    kept = []
+    code = False
+    for row in text.splitlines():
+        fence = re.match(r"\s*(?:`{3,}|:{3,})(.*)", row)
+        if fence:
+            code = fence[1].strip() in COMMANDS or (code and not fence[1].strip())
+            if fence[1].strip() in COMMANDS:
+                code = True
+            elif not fence[1].strip():
+                code = False
+            continue
+        if not code and not re.match(r":[a-z-]+:(?: |$)", row):
+            kept.append(row)
+    return "\n".join(kept)
