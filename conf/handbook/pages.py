@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OPTION = re.compile(r"^:(?P<key>[a-z][a-z0-9-]*):(?: (?P<value>.*))?$")
 ROLE = re.compile(r"\{claim\}`(?P<id>[^`]+)`")
+QUESTIONS = "reference/questions"  # says briefly what the chapters say in full
 
 
 @dataclass(frozen=True)
@@ -154,3 +155,10 @@ def claims_shown(page: Page) -> list[tuple[int, str]]:
         (block.line, block.argument) for block in page.named("claim", "often-said")
     ]
     return sorted([*shown, *page.claim_roles])
+
+
+def section(page: Page, heading: Heading) -> str:
+    """Give the text from below a heading to the next one, of whatever level."""
+    following = [here.line for here in page.headings if here.line > heading.line]
+    last = following[0] - 1 if following else None
+    return "\n".join(page.text.splitlines()[heading.line : last])
