@@ -52,8 +52,8 @@ html_use_index = False
 html_domain_indices = False
 html_last_updated_fmt = None
 html_codeblock_linenos_style = "inline"
-pygments_style = "handbook.site.LightCode"
-pygments_dark_style = "handbook.site.DarkCode"
+pygments_style = "handbook.colours.LightCode"
+pygments_dark_style = "handbook.colours.DarkCode"
 highlight_language = "text"
 smartquotes = False
 

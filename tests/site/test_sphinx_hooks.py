@@ -13,16 +13,12 @@ from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-import handbook.site
-from handbook.site import (
-    Entry,
-    Group,
-    description,
-    mend,
-    render,
-)
+from handbook import sidebar as tree
+from handbook.mends import mend
+from handbook.sidebar import Entry, Group, render
+from handbook.site import description
 
-CONF = Path(handbook.site.__file__).parents[1]
+CONF = Path(tree.__file__).parents[1]
 
 DOCS = {
     "index.md": "# Top\n\nThe first words.\n\n"
@@ -122,14 +118,14 @@ def test_the_sidebar_is_rendered_once_per_folder(
         folders.append(name)
         return render(plan, name, uris)
 
-    read = handbook.site.read_plan
+    read = tree.read_plan
 
     def counted_read(env: Any) -> Any:
         plans.append(env)
         return read(env)
 
-    monkeypatch.setattr(handbook.site, "render", counted_render)
-    monkeypatch.setattr(handbook.site, "read_plan", counted_read)
+    monkeypatch.setattr(tree, "render", counted_render)
+    monkeypatch.setattr(tree, "read_plan", counted_read)
     assert build(folder) == ""
     assert sorted(folders) == ["", "one", "two", "two/inner"]
     assert len(plans) == 1
