@@ -138,6 +138,7 @@ def script(context: dict[str, Any]) -> str:
         + button
         + "\n})();",
         (THEME / "site.js").read_text("utf-8"),
+        (THEME / "search.js").read_text("utf-8"),
         (THEME / "timeline.js").read_text("utf-8"),
     ]
     return re.sub(r"//# sourceMappingURL=\S+", "", "\n;".join(parts))

@@ -30,6 +30,9 @@ _INLINE = re.compile(
 _TAG = re.compile(r"<[^>]*>")
 _KOREAN_TEXT = re.compile(r">([^<]*[\uac00-\ud7a3][^<]*)<")
 _KOREAN = re.compile(r"[\uac00-\ud7a3]+(?:[ -]+[\uac00-\ud7a3]+)*")
+_SECTION = re.compile(
+    r'<section id="([^"]+)">(\s*(?:<span id="[^"]+"></span>)*<h[2-6])>'
+)
 _ASIDE = re.compile(r"<aside (?![^>]*\b(?:role|aria-label)=)([^>]*)>")
 
 
@@ -38,10 +41,12 @@ def mend(body: str) -> str:
 
     What scrolls sideways can be reached with the keyboard and has a name of its own;
     captions of toctrees are no headings without a level; an aside has a role that
-    needs no name; Korean words say that they are Korean.
+    needs no name; Korean words say that they are Korean; a heading has the id of its
+    section, for the search to lead to it.
     """
     body = body.replace('<p class="caption" role="heading">', '<p class="caption">')
     body = _ASIDE.sub(_aside, body)
+    body = _SECTION.sub(r'<section>\2 id="\1">', body)
     body = _INLINE.sub(_inline, body)
     body = _KOREAN_TEXT.sub(
         lambda text: ">" + _KOREAN.sub(r'<span lang="ko">\g<0></span>', text[1]) + "<",

@@ -25,11 +25,16 @@ DESCRIPTION = 200
 NOT_FOUND = "404"
 
 POLICY = (
-    "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
 """What the published pages allow. No script is inline, so no hash is needed;
-'unsafe-inline' is for the style attributes of tables and pictures."""
+'wasm-unsafe-eval' is for the search, 'unsafe-inline' for the style attributes of
+tables and pictures."""
+
+LEDGER = "reference/claims/"
+"""Where the ledger is, which repeats what the chapters say: no search finds it."""
 
 
 def description(meta: dict[str, Any], doctree: nodes.document | None) -> str:
@@ -68,6 +73,9 @@ class Pages:
         context["handbook_sidebar"] = self.sidebar.of(app, pagename)
         context["handbook_policy"] = "" if app.config.handbook_live else POLICY
         context["handbook_digests"] = self.assets.digests
+        context["handbook_found"] = pagename in app.env.found_docs and not (
+            pagename.startswith(LEDGER)
+        )
         if pagename == NOT_FOUND:
             # Shown under any address, so its links must not start from there.
             context["handbook_base"] = urlsplit(app.config.html_baseurl).path or "/"
