@@ -35,6 +35,7 @@ LONG = (
     50  # words: about four lines, and no paragraph before the first program is longer
 )
 WORDS = (900, 1500)
+BRIEF = 80  # words: half a minute of reading
 DIRECTIVES_OF_CODE = ("code-block", "code", "sourcecode", "parsed-literal")
 REFUSED = ("include", "raw", "eval-rst")
 TYPED = (
@@ -70,7 +71,7 @@ def problems(root: Path = ROOT) -> list[Problem]:
     ]
     read = pages.read_all(root)
     found += facts.wrong(root, read)
-    for check in (shown, recorded, named, quiet, ledgers, listed):
+    for check in (shown, recorded, named, quiet, ledgers, listed, answered):
         found += check(root, read, snippets)
     for page in read:
         for look in (fences, includes, ledgered, timelines, glossary):
@@ -216,6 +217,52 @@ def listed(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pr
                 f"add a heading with its text, under it a fence {{provoked}} {name}, "
                 "and what to do about it",
             )
+
+
+def answered(
+    root: Path, read: list[Page], snippets: list[Snippet]
+) -> Iterator[Problem]:
+    """Each brief answer leans on a claim of a chapter, and leads to that chapter."""
+    del snippets
+    in_full = {
+        identifier
+        for page in read
+        if page.docname != pages.QUESTIONS
+        for _, identifier in pages.claims_shown(page)
+    }
+    for page in read:
+        if page.docname != pages.QUESTIONS:
+            continue
+        for question in (here for here in page.headings if here.level == 3):
+            where = place(root, page.path, question.line)
+            section = pages.section(page, question)
+            if not re.search(r"\]\((?!https?:)[^)]+\.md[#)]", section):
+                yield Problem(
+                    where,
+                    f"the answer to {question.text!r} leads to no chapter",
+                    "end it with 'In full: [short title](../part/chapter.md#heading)'",
+                )
+            if not pages.ROLE.search(section):
+                yield Problem(
+                    where,
+                    f"the answer to {question.text!r} leans on no claim",
+                    "mark a sentence with {claim}`id`, as the chapter does",
+                )
+            words = len(pages.ROLE.sub("", section).split())
+            if words > BRIEF:
+                yield Problem(
+                    where,
+                    f"the answer to {question.text!r} takes {words} words; half a "
+                    f"minute is {BRIEF}",
+                    "leave to the chapter what it says in full",
+                )
+        for line, identifier in pages.claims_shown(page):
+            if identifier not in in_full:
+                yield Problem(
+                    place(root, page.path, line),
+                    f"the claim {identifier} stands here alone",
+                    "show it in the chapter that answers in full",
+                )
 
 
 def _sleeps(text: str) -> set[int]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 OPTION = re.compile(r"^:(?P<key>[a-z][a-z0-9-]*):(?: (?P<value>.*))?$")
 COMMANDS = ("sh",)  # a plain fence may hold what a reader types, and nothing else
 ROLE = re.compile(r"\{claim\}`(?P<id>[^`]+)`")
+QUESTIONS = "reference/questions"  # says briefly what the chapters say in full
 
 
 @dataclass(frozen=True)
@@ -176,12 +177,16 @@ def prose(page: Page) -> str:
     for row in text.splitlines():
         fence = re.match(r"\s*(?:`{3,}|:{3,})(.*)", row)
         if fence:
-            code = fence[1].strip() in COMMANDS or (code and not fence[1].strip())
-            if fence[1].strip() in COMMANDS:
-                code = True
-            elif not fence[1].strip():
-                code = False
+            name = fence[1].strip()
+            code = name in COMMANDS or (code and bool(name))
             continue
         if not code and not re.match(r":[a-z-]+:(?: |$)", row):
             kept.append(row)
     return "\n".join(kept)
+
+
+def section(page: Page, heading: Heading) -> str:
+    """Give the text from below a heading to the next one, of whatever level."""
+    following = [here.line for here in page.headings if here.line > heading.line]
+    last = following[0] - 1 if following else None
+    return "\n".join(page.text.splitlines()[heading.line : last])
