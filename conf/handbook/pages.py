@@ -177,8 +177,7 @@ def prose(page: Page) -> str:
     for row in text.splitlines():
         fence = re.match(r"\s*(?:`{3,}|:{3,})(.*)", row)
         if fence:
-            name = fence[1].strip()
-            code = name in COMMANDS or (code and bool(name))
+            code = fence[1].strip() in COMMANDS
             continue
         if not code and not re.match(r":[a-z-]+:(?: |$)", row):
             kept.append(row)
