@@ -19,6 +19,7 @@ extensions = [
     "handbook.directives",
     "handbook.lookup",
     "handbook.proofs",
+    "sphinxext.rediraffe",
 ]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_*", "**/_*"]
@@ -32,7 +33,15 @@ myst_heading_anchors = 3
 # The published address and the repository are known to whoever publishes. Without
 # them the pages are complete, but have no canonical address and no edit link.
 html_baseurl = os.environ.get("HANDBOOK_BASEURL", "")
+if html_baseurl:
+    extensions.append("sphinx_sitemap")
+sitemap_url_scheme = "{link}"
+sitemap_excludes = ["404.html", "search.html", "programs/*", "tests/*"]
 handbook_live = os.environ.get("HANDBOOK_LIVE") == "1"
+
+# Where a page that was published has gone
+rediraffe_redirects = "redirects.txt"
+rediraffe_template = str(CONF / "theme" / "redirect.html")
 
 # The look
 html_theme = "furo"

@@ -11,7 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from handbook import claims, errors, pages, record
+from handbook import claims, errors, facts, pages, record
 from handbook.problem import Problem, place
 from handbook.snippet import (
     ROOT,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from handbook.pages import Block, Page
 
 DRIFTING = ("lines", "emphasize-lines", "lineno-match", "lineno-start", "linenos")
-COMMANDS = ("sh",)  # a plain fence may hold what a reader types, and nothing else
 SHORT = 28  # characters of a title in the sidebar
 OPENING = 60  # words in which the answer is given
 LONG = (
@@ -71,25 +70,15 @@ def problems(root: Path = ROOT) -> list[Problem]:
         if path not in expected
     ]
     read = pages.read_all(root)
+    found += facts.wrong(root, read)
     for check in (shown, recorded, named, quiet, ledgers, listed, answered):
         found += check(root, read, snippets)
     for page in read:
         for look in (fences, includes, ledgered, timelines, glossary):
             found += look(root, page)
-        if is_chapter(root, page):
+        if pages.is_chapter(root, page):
             found += chapter(root, page)
     return found
-
-
-def is_chapter(root: Path, page: Page) -> bool:
-    """A chapter lies in a part's folder, and is not its index.
-
-    A page of the reference may show programs, and is no chapter.
-    """
-    part, _, name = page.docname.partition("/")
-    if part == "reference":
-        return False
-    return bool(name) and name != "index" and (root / "snippets" / part).is_dir()
 
 
 def _at(root: Path, block: Block) -> str:
@@ -364,7 +353,7 @@ def fences(root: Path, page: Page) -> Iterator[Problem]:
                 "use {literalinclude} for a program, and Markdown for the rest",
             )
             continue
-        if plain and block.argument.split(" ")[0] in COMMANDS:
+        if plain and block.argument.split(" ")[0] in pages.COMMANDS:
             for row in block.body.splitlines():
                 if row.strip() and row.split()[0] not in TYPED:
                     yield Problem(
@@ -547,7 +536,7 @@ def _order(root: Path, page: Page) -> Iterator[Problem]:
 
 
 def _length(root: Path, page: Page) -> Iterator[Problem]:
-    words = len(prose(page).split())
+    words = len(pages.prose(page).split())
     low, high = WORDS
     if not low <= words <= high:
         yield Problem(
@@ -557,22 +546,3 @@ def _length(root: Path, page: Page) -> Iterator[Problem]:
             if words > high
             else "say what the outcomes of the chapter need",
         )
-
-
-def prose(page: Page) -> str:
-    """Give the words of a page: no code, no front matter, no directive's head."""
-    text = re.sub(r"\A---\n.*?\n---\n", "", page.text, flags=re.DOTALL)
-    kept = []
-    code = False
-    for row in text.splitlines():
-        fence = re.match(r"\s*(?:`{3,}|:{3,})(.*)", row)
-        if fence:
-            code = fence[1].strip() in COMMANDS or (code and not fence[1].strip())
-            if fence[1].strip() in COMMANDS:
-                code = True
-            elif not fence[1].strip():
-                code = False
-            continue
-        if not code and not re.match(r":[a-z-]+:(?: |$)", row):
-            kept.append(row)
-    return "\n".join(kept)

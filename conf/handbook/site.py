@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from docutils import nodes
+from sphinx.util.osutil import relative_uri
 
+from handbook import facts
 from handbook.assets import Assets, copy_exactly, needed
 from handbook.mends import mend
-from handbook.sidebar import Sidebar
+from handbook.problem import Problem
+from handbook.sidebar import Sidebar, short_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 DESCRIPTION = 200
 """Characters of a page's description; search engines show no more."""
@@ -58,6 +62,40 @@ class Pages:
         """Keep the sidebar and the assets of this build."""
         self.sidebar = sidebar
         self.assets = assets
+        self.facts: dict[str, facts.Facts] = {}
+
+    def gather(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
+        """Read what the pages tell of themselves; rewrite those that tell another."""
+        try:
+            self.facts = facts.of_all(Path(app.srcdir).parent)
+        except Problem:
+            return []  # the directives that show claims tell of it
+        before = getattr(env, "handbook_facts", self.facts)
+        env.handbook_facts = self.facts  # type: ignore[attr-defined]
+        return [
+            name
+            for name in sorted(env.found_docs)
+            if before.get(name) != self.facts.get(name)
+        ]
+
+    def _above(self, app: Sphinx, pagename: str) -> str:
+        """Return the line under a chapter's title as HTML."""
+        known = self.facts.get(pagename)
+        if known is None or not known.minutes:
+            return ""
+        env, here = app.env, app.builder.get_target_uri(pagename)
+        first = [
+            f'<a href="{relative_uri(here, app.builder.get_target_uri(name))}">'
+            f"{escape(short_title(env, name))}</a>"
+            for name in known.first
+            if name in env.found_docs
+        ]
+        return (
+            f'<p class="page-facts">{known.minutes}\N{NO-BREAK SPACE}minutes of prose, '
+            f"{known.programs} program{'s' * (known.programs != 1)}."
+            + (f" Read first: {', '.join(first)}." if first else "")
+            + "</p>"
+        )
 
     def context(
         self,
@@ -86,8 +124,13 @@ class Pages:
             context["handbook_description"] = ""
         context["css_files"] = needed(context.get("css_files", []))
         context["script_files"] = needed(context.get("script_files", []))
+        if pagename in self.facts:
+            context["handbook_tested"] = self.facts[pagename].tested
         if context.get("body"):
-            context["body"] = mend(context["body"])
+            body = mend(context["body"])
+            context["body"] = body.replace(
+                "</h1>", "</h1>" + self._above(app, pagename), 1
+            )
 
 
 def not_found(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -110,21 +153,6 @@ def clear_away(app: Sphinx, exception: Exception | None) -> None:
     kept.write_text(json.dumps(sorted(app.env.found_docs)))
 
 
-def write_sitemap(app: Sphinx, exception: Exception | None) -> None:
-    """Write sitemap.xml, where the published address is known."""
-    base = app.config.html_baseurl
-    if exception is not None or app.builder.format != "html" or not base:
-        return
-    uris = (app.builder.get_target_uri(name) for name in sorted(app.env.found_docs))
-    urls = "\n".join(f"<url><loc>{escape(urljoin(base, u))}</loc></url>" for u in uris)
-    (Path(app.outdir) / "sitemap.xml").write_text(
-        '<?xml version="1.0" encoding="utf-8"?>\n'
-        f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{urls}\n'
-        "</urlset>\n",
-        "utf-8",
-    )
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the hooks with Sphinx."""
     sidebar, assets = Sidebar(), Assets()
@@ -134,11 +162,11 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", assets.merge, priority=900)
     app.connect("env-updated", sidebar.env_updated)
     app.connect("env-updated", assets.changed)
+    app.connect("env-updated", pages.gather)
     app.connect("html-page-context", pages.context, priority=400)
     app.connect("build-finished", assets.write, priority=900)
     app.connect("html-collect-pages", not_found)
     app.connect("build-finished", clear_away)
-    app.connect("build-finished", write_sitemap)
     return {
         "version": "1",
         "env_version": 1,
