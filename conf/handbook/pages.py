@@ -158,6 +158,13 @@ def claims_shown(page: Page) -> list[tuple[int, str]]:
     return sorted([*shown, *page.claim_roles])
 
 
+def section(page: Page, heading: Heading) -> str:
+    """Give the text from below a heading to the next one, of whatever level."""
+    following = [here.line for here in page.headings if here.line > heading.line]
+    last = following[0] - 1 if following else None
+    return "\n".join(page.text.splitlines()[heading.line : last])
+
+
 def is_chapter(root: Path, page: Page) -> bool:
     """A chapter lies in a part's folder, and is not its index.
 
@@ -182,10 +189,3 @@ def prose(page: Page) -> str:
         if not code and not re.match(r":[a-z-]+:(?: |$)", row):
             kept.append(row)
     return "\n".join(kept)
-
-
-def section(page: Page, heading: Heading) -> str:
-    """Give the text from below a heading to the next one, of whatever level."""
-    following = [here.line for here in page.headings if here.line > heading.line]
-    last = following[0] - 1 if following else None
-    return "\n".join(page.text.splitlines()[heading.line : last])
