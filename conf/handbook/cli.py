@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from handbook import check, record
+from handbook import check, record, search
 from handbook.problem import Problem
 from handbook.snippet import (
     ROOT,
@@ -16,9 +16,6 @@ from handbook.snippet import (
     find,
 )
 from handbook.snippet import read as read_snippet
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def main(arguments: list[str]) -> int:
@@ -30,6 +27,8 @@ def main(arguments: list[str]) -> int:
     commands.add_parser("check", help="find what would let a page go stale")
     port = commands.add_parser("port", help="see whether a port of 127.0.0.1 is free")
     port.add_argument("number")
+    indexing = commands.add_parser("index", help="make a built site's search index")
+    indexing.add_argument("site", type=Path)
     commands.add_parser("bench", help="measure build and tests against their floors")
     commands.add_parser("audit", help="hold the built pages to the budgets")
     chosen, rest = parser.parse_known_args(arguments)
@@ -46,6 +45,9 @@ def main(arguments: list[str]) -> int:
             return bench.main(rest)
         if chosen.command == "port":
             return _port(chosen.number)
+        if chosen.command == "index":
+            print(search.index(chosen.site))
+            return 0
         if chosen.command == "record":
             return _record(chosen.names, ROOT)
         return _check(ROOT)

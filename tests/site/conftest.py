@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 
-from handbook import audit, serving, weight
+from handbook import audit, search, serving, weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +56,10 @@ def _build(out: Path, doctrees: Path) -> str:
         timeout=300,
         check=False,
     )
-    return "" if done.returncode == 0 else done.stdout + done.stderr or "no output"
+    if done.returncode:
+        return done.stdout + done.stderr or "no output"
+    search.index(out)
+    return ""
 
 
 @pytest.fixture(scope="session")

@@ -187,7 +187,4 @@ def test_scripts_nobody_needs_are_left_out(weights: dict[str, Weight]) -> None:
     for name, weight in weights.items():
         scripts = {posixpath.basename(file) for file in weight.files}
         scripts = {file for file in scripts if file.endswith(".js")}
-        search = "searchtools.js" in scripts
-        assert search == (name == "search.html"), (name, scripts)
-        if not search:
-            assert scripts <= {"scheme.js", "site.js"}, (name, scripts)
+        assert scripts <= {"scheme.js", "site.js"}, (name, scripts)
