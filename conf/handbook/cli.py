@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import socket
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from handbook.snippet import (
     find,
 )
 from handbook.snippet import read as read_snippet
+
+MEASURING = ("audit", "bench")  # commands that read their own arguments
 
 
 def main(arguments: list[str]) -> int:
@@ -32,17 +35,13 @@ def main(arguments: list[str]) -> int:
     commands.add_parser("bench", help="measure build and tests against their floors")
     commands.add_parser("audit", help="hold the built pages to the budgets")
     chosen, rest = parser.parse_known_args(arguments)
-    if rest and chosen.command not in ("audit", "bench"):
+    if rest and chosen.command not in MEASURING:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        if chosen.command == "audit":
-            from handbook import audit  # noqa: PLC0415 - needs the browser's driver
-
-            return audit.main(rest)
-        if chosen.command == "bench":
-            from handbook import bench  # noqa: PLC0415 - needs Sphinx; nothing else does
-
-            return bench.main(rest)
+        if chosen.command in MEASURING:
+            # They need the browser's driver or Sphinx; nothing else does.
+            measuring = importlib.import_module(f"handbook.{chosen.command}")
+            return int(measuring.main(rest))
         if chosen.command == "port":
             return _port(chosen.number)
         if chosen.command == "index":

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 PAGE_BYTES = 18_000  # of the HTML alone: what the next page costs a reader
 FIRST_BYTES = 45_000  # of a first view: the page and all that it asks for
 REQUESTS = 14  # of a first view, the page itself among them
-LOADS_THE_INDEX = "search.html"  # it fetches the index, which no other page does
 
 
 def pages_of(site: Path) -> list[str]:
@@ -61,8 +60,6 @@ class Weight:
         found = []
         if self.html > PAGE_BYTES:
             found.append(f"{self.html} bytes of HTML, {PAGE_BYTES} are the budget")
-        if self.page == LOADS_THE_INDEX:
-            return found
         if self.total > FIRST_BYTES:
             heavy = max(self.files, key=lambda name: self.files[name], default="")
             found.append(
