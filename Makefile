@@ -66,7 +66,7 @@ types: $(READY)  ## check the types of the tools, the programs and the tests
 audit: $(READY) html  ## hold every page to the budgets, in a browser (ARGS=reference/ for some)
 	@$(BIN)/python -m handbook audit $(ARGS)
 
-bench: $(READY)  ## measure builds, tests, pages and ways between processes
+bench: $(READY)  ## measure builds, growth, tests, ways between processes; Lighthouse
 	@$(BIN)/python -m handbook bench $(ARGS)
 
 conformance: $(READY)  ## every case of the Autobahn suite against the WebSocket core

@@ -25,6 +25,7 @@ from urllib.parse import unquote, urlsplit
 from axe_playwright_python.sync_playwright import Axe
 
 from handbook import chromium, serving
+from handbook.columns import table
 from handbook.problem import Problem
 from handbook.snippet import ROOT
 from handbook.weight import Weight, gzipped, pages_of, weigh
@@ -360,20 +361,6 @@ def audit(site: Path, pages: list[str], jobs: int) -> list[Page]:
         shares = pool.map(some, [pages[number::jobs] for number in range(jobs)])
         found = [page for share in shares for page in share]
     return sorted(found, key=lambda page: (-len(page.problems), -page.weight.total))
-
-
-def table(rows: Iterable[tuple[str, ...]]) -> list[str]:
-    """Set rows in columns: the first and last to the left, the others to the right."""
-    held = list(rows)
-    widths = [max(map(len, column)) for column in zip(*held, strict=True)]
-    last = len(widths) - 1
-    return [
-        "  ".join(
-            cell.ljust(width) if index in (0, last) else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in held
-    ]
 
 
 def main(arguments: list[str]) -> int:

@@ -115,28 +115,6 @@ def test_the_chosen_scheme_is_kept(
     assert page.evaluate(colour) == after
 
 
-def test_the_search_finds_a_chapter(
-    built_site: Path,
-    pages: list[str],
-    site_url: str,
-    new_context: Callable[..., BrowserContext],
-) -> None:
-    page = new_context().new_page()
-    chapters = [name for name in pages if "/" in name] or pages
-    chapter = max(chapters, key=lambda name: (built_site / name).stat().st_size)
-    page.goto(site_url + chapter)
-    words = page.locator("article h1").inner_text().removesuffix("#").split()
-    words = [word for word in words if len(word) > 3 and word.isalpha()]
-    faults: list[str] = []
-    page.on("console", lambda said: faults.append(said.text))
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.locator(".sidebar-search").fill(" ".join(words))
-    page.keyboard.press("Enter")
-    page.locator(f'#search-results a[href^="{chapter}"]').first.wait_for()
-    page.wait_for_load_state("networkidle")
-    assert not faults
-
-
 def test_paper_shows_the_text_and_no_sidebars(
     opened: list[str], site_url: str, new_context: Callable[..., BrowserContext]
 ) -> None:
