@@ -110,8 +110,8 @@ def ask(program: Path, address: str) -> dict[str, Any]:
         for name in CATEGORIES
     }
     figures = {
-        name: round(told["audits"][audit]["numericValue"], 3)
-        for name, audit in FIGURES.items()
+        name: round(told["audits"][key]["numericValue"], 0 if "ms" in name else 3)
+        for name, key in FIGURES.items()
     }
     below = sorted(
         f"{name}: {told['audits'][found['id']]['title']}"
