@@ -18,6 +18,7 @@ extensions = [
     "handbook.site",
     "handbook.directives",
     "handbook.lookup",
+    "handbook.sheet",
     "handbook.proofs",
     "sphinxext.rediraffe",
 ]
