@@ -184,11 +184,7 @@ def prose(page: Page) -> str:
     for row in text.splitlines():
         fence = re.match(r"\s*(?:`{3,}|:{3,})(.*)", row)
         if fence:
-            code = fence[1].strip() in COMMANDS or (code and not fence[1].strip())
-            if fence[1].strip() in COMMANDS:
-                code = True
-            elif not fence[1].strip():
-                code = False
+            code = fence[1].strip() in COMMANDS
             continue
         if not code and not re.match(r":[a-z-]+:(?: |$)", row):
             kept.append(row)
