@@ -129,7 +129,7 @@ class ErrorsInShort(Directive):
             calls = ", ".join(f"{call}()" for call in sorted(seen.calls))
             rows.append(
                 f'<li><a href="{self.up}{ERRORS_PAGE}.html#{name}">{name}</a> '
-                f"{escape(text)}{f' <small>{calls}</small>' if calls else ''}</li>"
+                f"{escape(text)}{f' <span>{calls}</span>' if calls else ''}</li>"
             )
         return [_html(f'<ul class="sheet-errors">{"".join(rows)}</ul>')]
 
