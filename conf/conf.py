@@ -20,6 +20,7 @@ extensions = [
     "handbook.lookup",
     "handbook.proofs",
     "handbook.book",
+    "handbook.catalogue",
     "sphinxext.rediraffe",
 ]
 source_suffix = {".md": "markdown"}
