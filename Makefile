@@ -12,18 +12,21 @@ READY := $(VENV)/.ready
 PORT  ?= 8000
 K     ?=
 S     ?=
+PART   =
+NAME   =
 ARGS  ?=
 SPHINX := $(BIN)/python -m sphinx -n -W --keep-going -c conf
 SOURCES := conf snippets tests
 export PYTHONPATH := conf
 
-.PHONY: help live html test check conformance lint types record bench clean lock
+.PHONY: help live html new-chapter test check conformance lint types record bench clean lock
 
 help:  ## list what make can do
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 	@echo
 	@echo 'live PORT=8001 takes another port; test K=echo runs what matches; record S=listening'
-	@echo 'records one part, S=listening/four_tuples one program; PYTHON=… picks an interpreter.'
+	@echo 'records one part, S=listening/four_tuples one program; PYTHON=… picks an interpreter;'
+	@echo 'new-chapter PART=sockets NAME=a-new-question begins a chapter.'
 
 # The environment is made anew when requirements.txt changes.
 $(READY): requirements.txt
@@ -49,7 +52,7 @@ record: $(READY)  ## run programs and keep what they print and do
 check: $(READY)  ## all that a pull request must pass: lint, types, cold build, tests
 	@echo '-- lint';  $(MAKE) lint
 	@echo '-- types'; $(MAKE) types
-	@echo '-- pages'; $(BIN)/python -m handbook check
+	@echo '-- pages'; $(BIN)/python -m handbook check --finished
 	@echo '-- build'; rm -rf build/html; $(MAKE) html
 	@echo '-- tests'; $(MAKE) test
 
@@ -61,6 +64,9 @@ lint: $(READY)  ## formatting, style and spelling
 
 types: $(READY)  ## check the types of the tools, the programs and the tests
 	@$(BIN)/mypy conf/handbook tests $(wildcard snippets/*/*.py)
+
+new-chapter: $(READY)  ## write a chapter to start from, with program and test
+	@$(BIN)/python -m handbook new-chapter '$(PART)' '$(NAME)'
 
 bench: $(READY)  ## measure builds, tests, pages and ways between processes
 	@$(BIN)/python -m handbook bench $(ARGS)

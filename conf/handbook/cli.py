@@ -7,7 +7,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from handbook import check, record
+from handbook import check, record, scaffold
 from handbook.problem import Problem
 from handbook.snippet import (
     ROOT,
@@ -27,7 +27,13 @@ def main(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     recording = commands.add_parser("record", help="run programs and keep what they do")
     recording.add_argument("names", nargs="*", help="part, part/name or part of a name")
-    commands.add_parser("check", help="find what would let a page go stale")
+    checking = commands.add_parser("check", help="find what would let a page go stale")
+    checking.add_argument(
+        "--finished", action="store_true", help="refuse what is marked as to do"
+    )
+    fresh = commands.add_parser("new-chapter", help="write a chapter to start from")
+    fresh.add_argument("part")
+    fresh.add_argument("name")
     port = commands.add_parser("port", help="see whether a port of 127.0.0.1 is free")
     port.add_argument("number")
     commands.add_parser("bench", help="measure build and tests against their floors")
@@ -43,7 +49,9 @@ def main(arguments: list[str]) -> int:
             return _port(chosen.number)
         if chosen.command == "record":
             return _record(chosen.names, ROOT)
-        return _check(ROOT)
+        if chosen.command == "new-chapter":
+            return _new_chapter(chosen.part, chosen.name, ROOT)
+        return _check(ROOT, finished=chosen.finished)
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -107,9 +115,24 @@ def _port(number: str) -> int:
         ) from error
 
 
-def _check(root: Path) -> int:
+def _new_chapter(part: str, name: str, root: Path) -> int:
+    for path in scaffold.new_chapter(part, name, root):
+        print(f"wrote {path.relative_to(root).as_posix()}")
+    print(
+        "All of it is true, and passes every test. Lines with 'To do:' say what to\n"
+        "replace by your own. See the page, and what is left to do:\n"
+        f"  make chapter C={part}/{name}"
+    )
+    return 0
+
+
+def _check(root: Path, *, finished: bool) -> int:
     found = check.problems(root)
-    for problem in found:
+    left = check.to_do(root)
+    for problem in found + left * finished:
         print(problem)
-    print(f"{len(found)} problems" if found else "pages, programs and claims agree")
-    return 1 if found else 0
+    wrong = len(found) + len(left) * finished
+    print(f"{wrong} problems" if wrong else "pages, programs and claims agree")
+    if left and not finished:
+        print(f"{len(left)} lines say what is still to do; make chapter shows them")
+    return 1 if wrong else 0
