@@ -18,6 +18,7 @@ extensions = [
     "handbook.site",
     "handbook.directives",
     "handbook.lookup",
+    "handbook.mends",
     "handbook.proofs",
 ]
 source_suffix = {".md": "markdown"}
