@@ -12,6 +12,8 @@ READY := $(VENV)/.ready
 PORT  ?= 8000
 K     ?=
 S     ?=
+C      =
+BASE   = origin/main
 PART   =
 NAME   =
 ARGS  ?=
@@ -19,14 +21,14 @@ SPHINX := $(BIN)/python -m sphinx -n -W --keep-going -c conf
 SOURCES := conf snippets tests
 export PYTHONPATH := conf
 
-.PHONY: help live html new-chapter test check conformance lint types record bench clean lock
+.PHONY: help live html chapter new-chapter changes test check conformance lint types record bench clean lock
 
 help:  ## list what make can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 	@echo
 	@echo 'live PORT=8001 takes another port; test K=echo runs what matches; record S=listening'
 	@echo 'records one part, S=listening/four_tuples one program; PYTHON=… picks an interpreter;'
-	@echo 'new-chapter PART=sockets NAME=a-new-question begins a chapter.'
+	@echo 'chapter C=sockets/a-conversation; new-chapter PART=sockets NAME=a-new-question.'
 
 # The environment is made anew when requirements.txt changes.
 $(READY): requirements.txt
@@ -65,8 +67,14 @@ lint: $(READY)  ## formatting, style and spelling
 types: $(READY)  ## check the types of the tools, the programs and the tests
 	@$(BIN)/mypy conf/handbook tests $(wildcard snippets/*/*.py)
 
+chapter: $(READY)  ## check one chapter and build its page, in seconds
+	@$(BIN)/python -m handbook chapter '$(C)'
+
 new-chapter: $(READY)  ## write a chapter to start from, with program and test
 	@$(BIN)/python -m handbook new-chapter '$(PART)' '$(NAME)'
+
+changes: $(READY)  ## what changes on the pages against BASE=origin/main
+	@$(BIN)/python -m handbook changes --base '$(BASE)' $(ARGS)
 
 bench: $(READY)  ## measure builds, tests, pages and ways between processes
 	@$(BIN)/python -m handbook bench $(ARGS)

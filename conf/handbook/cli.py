@@ -7,7 +7,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from handbook import check, record, scaffold
+from handbook import chapter, check, record, scaffold
 from handbook.problem import Problem
 from handbook.snippet import (
     ROOT,
@@ -31,30 +31,45 @@ def main(arguments: list[str]) -> int:
     checking.add_argument(
         "--finished", action="store_true", help="refuse what is marked as to do"
     )
+    one = commands.add_parser("chapter", help="check one chapter and build its page")
+    one.add_argument("name", help="part/name")
     fresh = commands.add_parser("new-chapter", help="write a chapter to start from")
     fresh.add_argument("part")
     fresh.add_argument("name")
     port = commands.add_parser("port", help="see whether a port of 127.0.0.1 is free")
     port.add_argument("number")
+    commands.add_parser("changes", help="show what a change does to the pages")
     commands.add_parser("bench", help="measure build and tests against their floors")
     chosen, rest = parser.parse_known_args(arguments)
-    if rest and chosen.command != "bench":
+    if rest and chosen.command not in ("bench", "changes"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         if chosen.command == "bench":
             from handbook import bench  # noqa: PLC0415 - needs Sphinx; nothing else does
 
             return bench.main(rest)
-        if chosen.command == "port":
-            return _port(chosen.number)
-        if chosen.command == "record":
-            return _record(chosen.names, ROOT)
-        if chosen.command == "new-chapter":
-            return _new_chapter(chosen.part, chosen.name, ROOT)
-        return _check(ROOT, finished=chosen.finished)
+        if chosen.command == "changes":
+            from handbook import changes  # noqa: PLC0415 - no other needs its parser
+
+            return changes.main(rest)
+        return _run(chosen)
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    match chosen.command:
+        case "port":
+            return _port(chosen.number)
+        case "record":
+            return _record(chosen.names, ROOT)
+        case "chapter":
+            return chapter.main(chosen.name)
+        case "new-chapter":
+            return _new_chapter(chosen.part, chosen.name, ROOT)
+        case _:
+            return _check(ROOT, finished=chosen.finished)
 
 
 def _record(names: list[str], root: Path) -> int:
