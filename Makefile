@@ -43,6 +43,7 @@ live: $(READY)  ## serve the site on loopback, rebuild and reload on every edit
 
 html: $(READY)  ## build the site once, and say where it is
 	@$(SPHINX) -j 4 docs build/html
+	@$(BIN)/python -m handbook index build/html
 	@echo "built: $(CURDIR)/build/html/index.html"
 
 test: $(READY)  ## run every program, claim and page test

@@ -20,6 +20,8 @@ extensions = [
     "handbook.lookup",
     "handbook.mends",
     "handbook.proofs",
+    "handbook.told",
+    "sphinxext.rediraffe",
 ]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_*", "**/_*"]
@@ -33,7 +35,15 @@ myst_heading_anchors = 3
 # The published address and the repository are known to whoever publishes. Without
 # them the pages are complete, but have no canonical address and no edit link.
 html_baseurl = os.environ.get("HANDBOOK_BASEURL", "")
+if html_baseurl:
+    extensions.append("sphinx_sitemap")
+sitemap_url_scheme = "{link}"
+sitemap_excludes = ["404.html", "search.html", "programs/*", "tests/*"]
 handbook_live = os.environ.get("HANDBOOK_LIVE") == "1"
+
+# Where a page that was published has gone
+rediraffe_redirects = "redirects.txt"
+rediraffe_template = str(CONF / "theme" / "redirect.html")
 
 # The look
 html_theme = "furo"
@@ -53,8 +63,8 @@ html_use_index = False
 html_domain_indices = False
 html_last_updated_fmt = None
 html_codeblock_linenos_style = "inline"
-pygments_style = "handbook.site.LightCode"
-pygments_dark_style = "handbook.site.DarkCode"
+pygments_style = "handbook.colours.LightCode"
+pygments_dark_style = "handbook.colours.DarkCode"
 highlight_language = "text"
 smartquotes = False
 

@@ -88,7 +88,7 @@ class Chapter:
 
 def find(name: str, root: Path = ROOT) -> Chapter:
     """Find a chapter by `part/name`; Problem lists those that there are."""
-    read = [page for page in pages.read_all(root) if check.is_chapter(root, page)]
+    read = [page for page in pages.read_all(root) if pages.is_chapter(root, page)]
     wanted = name.removeprefix("docs/").removesuffix(".md")
     page = next((page for page in read if page.docname == wanted), None)
     if page is None:

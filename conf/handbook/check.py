@@ -14,7 +14,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from handbook import claims, errors, pages, record
+from handbook import claims, errors, facts, pages, record
 from handbook.problem import Problem, place
 from handbook.snippet import (
     ROOT,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from handbook.pages import Block, Page
 
 DRIFTING = ("lines", "emphasize-lines", "lineno-match", "lineno-start", "linenos")
-COMMANDS = ("sh",)  # a plain fence may hold what a reader types, and nothing else
 SHORT = 28  # characters of a title in the sidebar
 TITLE = 80  # characters of a title that a list of results still shows
 ASKS = re.compile(
@@ -49,6 +48,7 @@ LONG = (
     50  # words: about four lines, and no paragraph before the first program is longer
 )
 WORDS = (900, 1500)
+BRIEF = 80  # words: half a minute of reading
 DIRECTIVES_OF_CODE = ("code-block", "code", "sourcecode", "parsed-literal")
 REFUSED = ("include", "raw", "eval-rst")
 TYPED = (
@@ -78,14 +78,25 @@ def problems(root: Path = ROOT) -> list[Problem]:
         if path not in expected
     ]
     read = pages.read_all(root)
-    for check in (shown, recorded, named, sound, quiet, ledgers, listed, indexed):
+    found += facts.wrong(root, read)
+    for check in (
+        shown,
+        recorded,
+        named,
+        sound,
+        quiet,
+        ledgers,
+        listed,
+        indexed,
+        answered,
+    ):
         found += check(root, read, snippets)
     terms = glossary_terms(read)
     for page in read:
         for look in (fences, includes, ledgered, timelines, glossary):
             found += look(root, page)
         found += explained(root, page, terms)
-        if is_chapter(root, page):
+        if pages.is_chapter(root, page):
             found += chapter(root, page)
     told = {str(problem): problem for problem in found}
     return list(told.values())
@@ -106,17 +117,6 @@ def to_do(root: Path = ROOT) -> list[Problem]:
         Problem(place(root, path, line), f"to do: {what}", "do it, and delete the line")
         for path, line, what in found
     ]
-
-
-def is_chapter(root: Path, page: Page) -> bool:
-    """A chapter lies in a part's folder, and is not its index.
-
-    A page of the reference may show programs, and is no chapter.
-    """
-    part, _, name = page.docname.partition("/")
-    if part == "reference":
-        return False
-    return bool(name) and name != "index" and (root / "snippets" / part).is_dir()
 
 
 def _at(root: Path, block: Block) -> str:
@@ -329,7 +329,7 @@ def indexed(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[P
     for page in read:
         part, _, name = page.docname.rpartition("/")
         index = pages_by_name.get(f"{part}/index")
-        if not is_chapter(root, page):
+        if not pages.is_chapter(root, page):
             continue
         if index is None:
             yield Problem(
@@ -351,6 +351,52 @@ def _entries(page: Page) -> set[str]:
         for block in page.named("toctree")
         for line in block.body.splitlines()
     }
+
+
+def answered(
+    root: Path, read: list[Page], snippets: list[Snippet]
+) -> Iterator[Problem]:
+    """Each brief answer leans on a claim of a chapter, and leads to that chapter."""
+    del snippets
+    in_full = {
+        identifier
+        for page in read
+        if page.docname != pages.QUESTIONS
+        for _, identifier in pages.claims_shown(page)
+    }
+    for page in read:
+        if page.docname != pages.QUESTIONS:
+            continue
+        for question in (here for here in page.headings if here.level == 3):
+            where = place(root, page.path, question.line)
+            section = pages.section(page, question)
+            if not re.search(r"\]\((?!https?:)[^)]+\.md[#)]", section):
+                yield Problem(
+                    where,
+                    f"the answer to {question.text!r} leads to no chapter",
+                    "end it with 'In full: [short title](../part/chapter.md#heading)'",
+                )
+            if not pages.ROLE.search(section):
+                yield Problem(
+                    where,
+                    f"the answer to {question.text!r} leans on no claim",
+                    "mark a sentence with {claim}`id`, as the chapter does",
+                )
+            words = len(pages.ROLE.sub("", section).split())
+            if words > BRIEF:
+                yield Problem(
+                    where,
+                    f"the answer to {question.text!r} takes {words} words; half a "
+                    f"minute is {BRIEF}",
+                    "leave to the chapter what it says in full",
+                )
+        for line, identifier in pages.claims_shown(page):
+            if identifier not in in_full:
+                yield Problem(
+                    place(root, page.path, line),
+                    f"the claim {identifier} stands here alone",
+                    "show it in the chapter that answers in full",
+                )
 
 
 def _sleeps(text: str) -> set[int]:
@@ -450,7 +496,7 @@ def fences(root: Path, page: Page) -> Iterator[Problem]:
                 "use {literalinclude} for a program, and Markdown for the rest",
             )
             continue
-        if plain and block.argument.split(" ")[0] in COMMANDS:
+        if plain and block.argument.split(" ")[0] in pages.COMMANDS:
             for row in block.body.splitlines():
                 if row.strip() and row.split()[0] not in TYPED:
                     yield Problem(
@@ -695,7 +741,7 @@ def _order(root: Path, page: Page) -> Iterator[Problem]:
 
 
 def _length(root: Path, page: Page) -> Iterator[Problem]:
-    words = len(prose(page).split())
+    words = len(pages.prose(page).split())
     low, high = (0 if page.to_do else WORDS[0]), WORDS[1]
     if not low <= words <= high:
         yield Problem(
@@ -705,22 +751,3 @@ def _length(root: Path, page: Page) -> Iterator[Problem]:
             if words > high
             else "say what the outcomes of the chapter need",
         )
-
-
-def prose(page: Page) -> str:
-    """Give the words of a page: no code, no front matter, no directive's head."""
-    text = re.sub(r"\A---\n.*?\n---\n", "", page.text, flags=re.DOTALL)
-    kept = []
-    code = False
-    for row in text.splitlines():
-        fence = re.match(r"\s*(?:`{3,}|:{3,})(.*)", row)
-        if fence:
-            code = fence[1].strip() in COMMANDS or (code and not fence[1].strip())
-            if fence[1].strip() in COMMANDS:
-                code = True
-            elif not fence[1].strip():
-                code = False
-            continue
-        if not code and not re.match(r":[a-z-]+:(?: |$)|%", row):
-            kept.append(row)
-    return "\n".join(kept)

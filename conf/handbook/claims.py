@@ -31,6 +31,7 @@ from handbook.snippet import ROOT
 F = TypeVar("F", bound=Callable[..., object])
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 RESULTS = Path("build") / "claims.json"
+TOLD = Path("tests") / "reference" / "told.txt"
 LEDGER = re.compile(r"^```{ledger} (\S+)\n:tests: (.+)\n", re.MULTILINE)
 
 
@@ -315,6 +316,15 @@ def _good_id(identifier: str, path: Path, root: Path, line: int) -> str:
             "use small letters, digits and single hyphens",
         )
     return identifier
+
+
+def told(root: Path = ROOT) -> list[str]:
+    """Read the ids of what learners are told, which all want a claim; empty if none."""
+    try:
+        lines = (root / TOLD).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def results(root: Path = ROOT) -> dict[str, dict[str, Any]]:

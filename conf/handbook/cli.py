@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from handbook import chapter, check, record, scaffold
+from handbook import chapter, check, record, scaffold, search
 from handbook.problem import Problem
 from handbook.snippet import (
     ROOT,
@@ -16,9 +16,6 @@ from handbook.snippet import (
     find,
 )
 from handbook.snippet import read as read_snippet
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def main(arguments: list[str]) -> int:
@@ -39,6 +36,8 @@ def main(arguments: list[str]) -> int:
     port = commands.add_parser("port", help="see whether a port of 127.0.0.1 is free")
     port.add_argument("number")
     commands.add_parser("changes", help="show what a change does to the pages")
+    indexing = commands.add_parser("index", help="make a built site's search index")
+    indexing.add_argument("site", type=Path)
     commands.add_parser("bench", help="measure build and tests against their floors")
     chosen, rest = parser.parse_known_args(arguments)
     if rest and chosen.command not in ("bench", "changes"):
@@ -62,6 +61,9 @@ def _run(chosen: argparse.Namespace) -> int:
     match chosen.command:
         case "port":
             return _port(chosen.number)
+        case "index":
+            print(search.index(chosen.site))
+            return 0
         case "record":
             return _record(chosen.names, ROOT)
         case "chapter":

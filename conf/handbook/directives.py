@@ -710,6 +710,52 @@ class Ledger(Directive):
         return entry
 
 
+class NotSo(Directive):
+    """List the wrong beliefs of one part: each marked as wrong, then put right."""
+
+    required_arguments = 1
+
+    def build(self) -> list[Node]:
+        """Give each belief its entry, in the order of the chapters' tests."""
+        known = [
+            made
+            for made in claims.collect(self.root).values()
+            if made.part == self.arguments[0] and made.often_said is not None
+        ]
+        if not known:
+            raise Problem(
+                ":".join(str(part) for part in self.get_source_info()),
+                f"no claim of the part {self.arguments[0]} puts anything right",
+                "name a folder of tests/",
+            )
+        self.depend(*{made.path for made in known}, claims.index(self.root))
+        shown = where_shown(self.root)
+        return [node for made in known for node in self._entry(made, shown)]
+
+    def _entry(
+        self, made: claims.Claim, shown: dict[str, list[tuple[str, str]]]
+    ) -> list[Node]:
+        right = nodes.paragraph("", "", *_text(made.sentence), nodes.Text(" "))
+        right["classes"].append("put-right")
+        right += self.tick(made, "tested" if made.test else "cited")
+        for docname, title in shown.get(made.id, [])[:1]:
+            right += nodes.Text(" ")
+            right += nodes.reference(
+                "", title, refuri=f"{self.up}{docname}.html", internal=True
+            )
+        return [
+            _html(
+                f'<div class="often-said" id="not-so-{made.id}">'
+                '<p class="often-said-label">Not so</p>'
+            ),
+            nodes.block_quote(
+                "", nodes.paragraph("", "", *_text(made.often_said or ""))
+            ),
+            right,
+            _html("</div>"),
+        ]
+
+
 class LedgerSummary(Directive):
     """Count the claims, by part and by result."""
 
@@ -750,6 +796,14 @@ class LedgerSummary(Directive):
             for row in rows
         )
         head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+        told = claims.told(self.root)
+        missing = [identifier for identifier in told if identifier not in known]
+        promise = (
+            f"<p>{totals[0]} claims: {totals[0] - totals[4]} tested, {totals[4]} "
+            f"cited. Of {len(told)} sentences that people who learn sockets are told, "
+            f"true or not, each has its claim here; not yet: "
+            f"{', '.join(missing) or 'none'}.</p>"
+        )
         unseen = sum(1 for identifier in known if identifier not in shown)
         note = f"<p>{unseen} of them stand on no chapter yet.</p>" if unseen else ""
         read = pages.read_all(self.root)
@@ -761,8 +815,8 @@ class LedgerSummary(Directive):
         )
         return [
             _html(
-                '<div class="table-wrapper docutils container" tabindex="0" '
-                'role="region" aria-label="Claims by part">'
+                f'{promise}<div class="table-wrapper docutils container" '
+                'tabindex="0" role="region" aria-label="Claims by part">'
                 '<table class="docutils ledger-totals"><thead><tr>'
                 f"{head}</tr></thead><tbody>{body}</tbody></table></div>{note}"
             )
@@ -777,6 +831,8 @@ def where_shown(root: Path) -> dict[str, list[tuple[str, str]]]:
     """Say which pages show each claim: (docname, title)."""
     shown: dict[str, list[tuple[str, str]]] = {}
     for page in pages.read_all(root):
+        if page.docname == pages.QUESTIONS:
+            continue  # it repeats what a chapter shows
         title = page.headings[0].text if page.headings else page.docname
         for _, identifier in pages.claims_shown(page):
             entry = (page.docname, title)
@@ -899,6 +955,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("platforms", Platforms)
     app.add_directive("answer", Answer)
     app.add_directive("ledger", Ledger)
+    app.add_directive("not-so", NotSo)
     app.add_directive("ledger-summary", LedgerSummary)
     app.add_role("claim", ClaimRole())
     app.connect("env-get-outdated", ledger_outdated)

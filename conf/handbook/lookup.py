@@ -75,13 +75,21 @@ class Provoked(Directive):
             )
         else:
             texts = sorted(seen.texts)
-        shown = "<br>".join(f"<code>{escape(text)}</code>" for text in texts)
+        shown = "<br>".join(  # what is pasted into the search
+            f'<code data-pagefind-weight="9">{escape(text)}</code>' for text in texts
+        )
         rows = [("Reads", shown)] if shown else []
         if seen.calls:
             calls = ", ".join(f"<code>{call}()</code>" for call in sorted(seen.calls))
             rows.append(("Raised by", calls))
+        programs = self._programs(seen, where)
         rows.append(
-            ("Provoked by", self._programs(seen, where) or escape(reason or ""))
+            (
+                "Provoked by",
+                f"<span data-pagefind-ignore>{programs}</span>"
+                if programs
+                else escape(reason or ""),
+            )
         )
         told = "".join(
             f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in rows

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPTION = re.compile(r"^:(?P<key>[a-z][a-z0-9-]*):(?: (?P<value>.*))?$")
+COMMANDS = ("sh",)  # a plain fence may hold what a reader types, and nothing else
 ROLE = re.compile(r"\{claim\}`(?P<id>[^`]+)`")
 # A comment of a page or a test that says what its writer has still to do.
 TO_DO = re.compile(r"^(?:%|#) To do: (?P<what>.+)$")
+QUESTIONS = "reference/questions"  # says briefly what the chapters say in full
 
 
 @dataclass(frozen=True)
@@ -172,3 +174,36 @@ def claims_shown(page: Page) -> list[tuple[int, str]]:
         (block.line, block.argument) for block in page.named("claim", "often-said")
     ]
     return sorted([*shown, *page.claim_roles])
+
+
+def section(page: Page, heading: Heading) -> str:
+    """Give the text from below a heading to the next one, of whatever level."""
+    following = [here.line for here in page.headings if here.line > heading.line]
+    last = following[0] - 1 if following else None
+    return "\n".join(page.text.splitlines()[heading.line : last])
+
+
+def is_chapter(root: Path, page: Page) -> bool:
+    """A chapter lies in a part's folder, and is not its index.
+
+    A page of the reference may show programs, and is no chapter.
+    """
+    part, _, name = page.docname.partition("/")
+    if part == "reference":
+        return False
+    return bool(name) and name != "index" and (root / "snippets" / part).is_dir()
+
+
+def prose(page: Page) -> str:
+    """Give the words of a page: no code, no front matter, no directive's head."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", page.text, flags=re.DOTALL)
+    kept = []
+    code = False
+    for row in text.splitlines():
+        fence = re.match(r"\s*(?:`{3,}|:{3,})(.*)", row)
+        if fence:
+            code = fence[1].strip() in COMMANDS
+            continue
+        if not code and not re.match(r":[a-z-]+:(?: |$)|%", row):
+            kept.append(row)
+    return "\n".join(kept)

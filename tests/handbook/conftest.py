@@ -31,6 +31,7 @@ TESTS = (
 )
 LINK = re.compile(r"\[((?:[^\]`]|`[^`]*`)*)\]\(([^)\s]+\.md)(#[^)\s]*)?\)")
 TICK = re.compile(r" ?\{claim\}`([a-z0-9-]+)`")
+FIRST = re.compile(r"^first:(.*)$", re.MULTILINE)
 INCLUDE = re.compile(r"snippets/([a-z]+/\w+)\.py")
 
 
@@ -45,6 +46,10 @@ def _shorten(path: Path, docs: Path, known: set[str]) -> None:
     text = LINK.sub(
         lambda link: link[0] if "://" in link[2] or kept(link[2]) else f"{link[1]}",
         path.read_text(),
+    )
+    text = FIRST.sub(
+        lambda first: " ".join(["first:", *(n for n in first[1].split() if n in KEPT)]),
+        text,
     )
     text = TICK.sub(lambda tick: tick[0] if tick[1] in known else "", text)
     lines = text.splitlines(keepends=True)

@@ -313,6 +313,38 @@ def test_a_program_in_no_part_and_a_part_without_a_ledger(repository: Path) -> N
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="recordings are of Linux")
+def test_a_brief_answer_leans_on_a_claim_and_leads_to_its_chapter(
+    repository: Path,
+) -> None:
+    claim = "not-connected-during-listen"
+    page = repository / "docs/reference/questions.md"
+    good = (
+        "# Questions\n\n## Listen\n\n### When?\n\n"
+        f"At once. {{claim}}`{claim}`\n\n"
+        "In full: [Before](../listening/before-accept.md)\n\n"
+        "## Ports\n\n### Where?\n\n"
+        f"Here. {{claim}}`{claim}`\n\n"
+        "In full: [Before](../listening/before-accept.md#often-said)\n"
+    )
+    page.write_text(good)
+    assert told(repository) == ""
+    change(page, "In full: [Before](../listening/before-accept.md)", "In full: there.")
+    assert "questions.md:5: the answer to 'When?' leads to no chapter" in told(
+        repository
+    )
+    page.write_text(good.replace(f"At once. {{claim}}`{claim}`", "At once."))
+    assert "questions.md:5: the answer to 'When?' leans on no claim" in told(repository)
+    page.write_text(good.replace("Here.", "Here. " * 80))
+    assert "questions.md:13: the answer to 'Where?' takes" in told(repository)
+    # What no chapter shows may not be shown here.
+    chapter = repository / CHAPTER
+    shown = [line for line in chapter.read_text().splitlines() if claim in line]
+    page.write_text(good)
+    for line in shown:
+        change(chapter, line, line.replace(claim, "accept-makes-the-connection"))
+    assert f"questions.md:7: the claim {claim} stands here alone" in told(repository)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [

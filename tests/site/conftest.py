@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from filelock import FileLock
 
+from handbook import search
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -87,7 +89,10 @@ def _build(out: Path, doctrees: Path) -> str:
         timeout=300,
         check=False,
     )
-    return "" if done.returncode == 0 else done.stdout + done.stderr or "no output"
+    if done.returncode:
+        return done.stdout + done.stderr or "no output"
+    search.index(out)
+    return ""
 
 
 @pytest.fixture(scope="session")

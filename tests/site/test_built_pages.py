@@ -201,7 +201,4 @@ def test_scripts_nobody_needs_are_left_out(soups: dict[str, BeautifulSoup]) -> N
     for name, soup in soups.items():
         scripts = {posixpath.basename(f).partition("?")[0] for f in needed(soup, name)}
         scripts = {file for file in scripts if file.endswith(".js")}
-        search = "searchtools.js" in scripts
-        assert search == (name == "search.html"), (name, scripts)
-        if not search:
-            assert scripts <= {"scheme.js", "site.js"}, (name, scripts)
+        assert scripts <= {"scheme.js", "site.js"}, (name, scripts)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handbook.site import THEME, DarkCode, LightCode
+from handbook.assets import THEME
+from handbook.colours import DarkCode, LightCode
 
 if TYPE_CHECKING:
     from pygments.style import Style  # type: ignore[import-untyped]

@@ -13,16 +13,12 @@ from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-import handbook.site
-from handbook.site import (
-    Entry,
-    Group,
-    description,
-    mend,
-    render,
-)
+from handbook import sidebar as tree
+from handbook.mends import mend
+from handbook.sidebar import Entry, Group, render
+from handbook.site import description
 
-CONF = Path(handbook.site.__file__).parents[1]
+CONF = Path(tree.__file__).parents[1]
 
 DOCS = {
     "index.md": "# Top\n\nThe first words.\n\n"
@@ -33,6 +29,7 @@ DOCS = {
     "one/b.md": "# Title B\n\nB.\n",
     "two/index.md": "# Two\n\n```{toctree}\ninner/index\n```\n",
     "two/inner/index.md": "# Inner\n\n```{toctree}\ndeep\n```\n",
+    "redirects.txt": "# old new\none/z.md one/y.md\none/y.md one/a.md\n",
     "two/inner/deep.md": "---\ndescription: What it says.\n---\n# Deep\n\nD.\n",
 }
 
@@ -122,14 +119,14 @@ def test_the_sidebar_is_rendered_once_per_folder(
         folders.append(name)
         return render(plan, name, uris)
 
-    read = handbook.site.read_plan
+    read = tree.read_plan
 
     def counted_read(env: Any) -> Any:
         plans.append(env)
         return read(env)
 
-    monkeypatch.setattr(handbook.site, "render", counted_render)
-    monkeypatch.setattr(handbook.site, "read_plan", counted_read)
+    monkeypatch.setattr(tree, "render", counted_render)
+    monkeypatch.setattr(tree, "read_plan", counted_read)
     assert build(folder) == ""
     assert sorted(folders) == ["", "one", "two", "two/inner"]
     assert len(plans) == 1
@@ -261,12 +258,14 @@ def test_a_long_description_ends_with_a_whole_word() -> None:
     assert len(text) <= 203
 
 
-def test_address_and_repository_are_used_when_given(folder: Path) -> None:
-    build(
-        folder,
-        html_baseurl="https://example.org/handbook/",
-        **{"html_theme_options.source_repository": "https://github.com/some/thing"},
-    )
+# sphinx-sitemap 2.9 still asks the environment for the application.
+@pytest.mark.filterwarnings("ignore:'sphinx.environment.BuildEnvironment.app'")
+def test_address_and_repository_are_used_when_given(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HANDBOOK_BASEURL", "https://example.org/handbook/")
+    monkeypatch.setenv("HANDBOOK_REPOSITORY", "https://github.com/some/thing")
+    assert build(folder) == ""
     soup = page(folder, "one/a.html")
     canonical, edit = (
         soup.select_one("link[rel=canonical]"),
@@ -278,6 +277,27 @@ def test_address_and_repository_are_used_when_given(folder: Path) -> None:
     assert edit["href"] == "https://github.com/some/thing/edit/main/docs/one/a.md"
     sitemap = (folder / "html" / "sitemap.xml").read_text("utf-8")
     assert "<loc>https://example.org/handbook/one/a.html</loc>" in sitemap
+    assert "404" not in sitemap
+    assert "search" not in sitemap
+    report = soup.select_one(".report-error")
+    assert report is not None
+    assert report["href"] == (
+        "https://github.com/some/thing/issues/new?template=mistake.yml"
+        "&page=https%3A//example.org/handbook/one/a.html"
+    )
+
+
+def test_an_old_address_leads_to_where_the_page_has_gone(folder: Path) -> None:
+    assert build(folder) == ""
+    for old in ("one/y.html", "one/z.html"):
+        link = page(folder, old).select_one("link[rel=canonical]")
+        assert link is not None
+        assert link["href"] == "a.html"
+
+
+def test_a_redirect_to_nowhere_is_told(folder: Path) -> None:
+    change(folder, "redirects.txt", "one/a.md", "one/gone.md")
+    assert "one/gone.html does not exist" in build(folder)
 
 
 def test_titles_are_escaped_and_other_sites_are_linked() -> None:

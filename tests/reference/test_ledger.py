@@ -1,0 +1,30 @@
+"""Everything that learners are told has its claim, and every wrong belief its place."""
+
+from __future__ import annotations
+
+import re
+
+from handbook import claims
+from handbook.snippet import ROOT
+
+PAGES = ROOT / "docs/reference/claims"
+
+
+def test_everything_told_has_its_claim() -> None:
+    told = claims.told()
+    assert len(told) == len(set(told)) == 196
+    assert [
+        identifier for identifier in told if identifier not in claims.collect()
+    ] == []
+
+
+def test_a_tree_without_the_list_promises_nothing() -> None:
+    assert claims.told(ROOT / "docs") == []
+
+
+def test_every_part_that_puts_something_right_is_on_the_page() -> None:
+    made = claims.collect().values()
+    wrong = {claim.part for claim in made if claim.often_said is not None}
+    text = "".join(path.read_text() for path in PAGES.glob("not-so*.md"))
+    listed = re.findall(r"^```\{not-so\} (\S+)$", text, re.MULTILINE)
+    assert sorted(listed) == sorted(wrong)

@@ -1,0 +1,116 @@
+"""The claims of "Tools"."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shutil
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from handbook.claims import claim
+from handbook.snippet import ROOT
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="it is about Linux")
+NOBODY = 65534
+
+# Who calls this is to other processes of the same user like somebody else's:
+# prctl(2), PR_SET_DUMPABLE. (Root looks into it all the same.)
+CLOSED = """
+import ctypes, socket, sys
+assert ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print(listener.getsockname()[1], flush=True)
+    sys.stdin.read()
+"""
+
+
+def says(port: int, **more: Any) -> str:
+    """Return what ss says of a listening port."""
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        ["ss", "-ltnpH", f"sport = :{port}"],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=True,
+        **more,
+    )
+    return done.stdout
+
+
+@linux
+@claim("ss-names-only-what-you-may-see", "proc(5), /proc/[pid]/fd", "ss(8), -p")
+def test_ss_shows_the_row_of_a_stranger_without_its_process(
+    listener: socket.socket,
+) -> None:
+    """The tool ss names a socket's process only to who may look into that process.
+
+    To others it shows the same row without a name.
+    """
+    if shutil.which("ss") is None:
+        pytest.skip("needs ss")
+    own = says(listener.getsockname()[1])
+    assert f"pid={os.getpid()}," in own
+    if os.geteuid() == 0:
+        port = listener.getsockname()[1]
+        strange = says(port, user=NOBODY, group=NOBODY, extra_groups=[])
+    else:
+        with subprocess.Popen(
+            [sys.executable, "-c", CLOSED],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as server:
+            assert server.stdout is not None
+            port = int(server.stdout.readline())
+            strange = says(port)
+            server.communicate(timeout=10)
+    assert f"127.0.0.1:{port}" in strange
+    assert "pid=" not in strange
+
+
+@linux
+@claim("proc-net-tcp-has-addresses-in-host-order", "proc(5), /proc/net/tcp")
+def test_an_address_of_the_table_is_a_number_of_this_machine(
+    sockets: ExitStack,
+) -> None:
+    """/proc/net/tcp has an IPv4 address as a number in the machine's byte order.
+
+    The port behind it is a plain number, both in hexadecimal.
+    """
+    tool = runpy.run_path(str(ROOT / "snippets/reference/who_listens.py"))
+    listener = sockets.enter_context(socket.create_server(("127.1.2.3", 0)))
+    (row,) = tool["listening"](listener.getsockname()[1])
+    assert tool["address_of"](row[1]) == listener.getsockname()
+    number, port = row[1].split(":")
+    there = bytes([127, 1, 2, 3])
+    assert int(number, 16) == int.from_bytes(there, sys.byteorder)
+    assert int(number, 16) != int.from_bytes(there[::-1], sys.byteorder)
+    assert int(port, 16) == listener.getsockname()[1]
+
+
+@linux
+def test_who_listens_finds_each_process_that_holds_the_socket(
+    listener: socket.socket,
+) -> None:
+    tool = runpy.run_path(str(ROOT / "snippets/reference/who_listens.py"))
+    (row,) = tool["listening"](listener.getsockname()[1])
+    assert tool["holders"](row[9]) == [os.getpid()]
+    with subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True); input()"],
+        pass_fds=[listener.fileno()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as heir:
+        assert heir.stdout is not None
+        heir.stdout.readline()
+        assert set(tool["holders"](row[9])) == {os.getpid(), heir.pid}
+        heir.communicate(b"\n", timeout=10)
+    assert tool["holders"]("0") == []
