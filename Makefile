@@ -21,7 +21,7 @@ SPHINX := $(BIN)/python -m sphinx -n -W --keep-going -c conf
 SOURCES := conf snippets tests
 export PYTHONPATH := conf
 
-.PHONY: help live html chapter new-chapter changes test check conformance lint types record bench clean lock
+.PHONY: help live html chapter new-chapter changes links test check conformance lint types record bench clean lock
 
 help:  ## list what make can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -76,6 +76,9 @@ new-chapter: $(READY)  ## write a chapter to start from, with program and test
 
 changes: $(READY)  ## what changes on the pages against BASE=origin/main
 	@$(BIN)/python -m handbook changes --base '$(BASE)' $(ARGS)
+
+links: $(READY)  ## follow every link to another host (needs the network)
+	@$(SPHINX) -q -b linkcheck docs build/links
 
 bench: $(READY)  ## measure builds, tests, pages and ways between processes
 	@$(BIN)/python -m handbook bench $(ARGS)

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 AROUND = 2  # lines of context
 SKIPPED = ("_static", "_sources", "genindex.html", "search.html", "404.html")
+UNPROMISED = ("programs/", "tests/")  # pages that no sidebar lists and no search finds
+PARTS = re.compile(r"^id\d+$|^tl-|^svg-")  # counted by Sphinx, or part of a picture
+LEADS_ON = re.compile(r"http-equiv=.?refresh|location\.(href|replace)", re.IGNORECASE)
 UNSEEN = "script, style, .headerlink, .visually-hidden, button"
 BLOCKS = frozenset(
     [
@@ -149,10 +152,70 @@ def compare(before: Path, after: Path) -> list[Change]:
     return found
 
 
-def summary(changes: Sequence[Change]) -> str:
-    """Say in Markdown which pages changed."""
+@dataclass(frozen=True)
+class Gone:
+    """An address that was published and leads nowhere now."""
+
+    page: str
+    anchor: str = ""  # "" if the whole page is gone
+
+    def problem(self) -> Problem:
+        """Say what is gone, and how its old links can be kept."""
+        document = self.page.removesuffix(".html")
+        if not self.anchor:
+            return Problem(
+                self.page,
+                "this page is gone: every link to it is broken",
+                "say where it went, in a line of docs/redirects.txt: "
+                f"{document}.md part/new-name.md",
+            )
+        return Problem(
+            f"{self.page}#{self.anchor}",
+            "this address is gone: every link to it is broken",
+            f"put '({self.anchor})=' on a line of its own above the heading or "
+            "paragraph that answers it now; if a program was renamed or taken away, "
+            "above what stands in its place",
+        )
+
+
+def _addresses(path: Path) -> set[str]:
+    """Give the ids of an article that readers may link to; numbers drift anyway."""
+    soup = BeautifulSoup(path.read_text("utf-8"), "html.parser")
+    article = soup.select_one("article") or soup
+    found = {str(tag["id"]) for tag in article.select("[id]")}
+
+    def is_line(each: str) -> bool:
+        base = re.sub(r"-\d+$", "", each)
+        return base != each and bool({base, f"snippet-{base}"} & found)
+
+    return {each for each in found if not PARTS.search(each) and not is_line(each)}
+
+
+def gone(before: Path, after: Path) -> list[Gone]:
+    """Name the addresses that the first site has and the second has not.
+
+    A page that leads on to another one has moved; its headings have moved with it.
+    """
+    old, new = _pages(before), _pages(after)
+    found = []
+    for page, path in old.items():
+        if page.startswith(UNPROMISED):
+            continue
+        if page not in new:
+            found.append(Gone(page))
+        elif not LEADS_ON.search(new[page].read_text("utf-8")):
+            lost = _addresses(path) - _addresses(new[page])
+            found += [Gone(page, anchor) for anchor in sorted(lost)]
+    return found
+
+
+def summary(changes: Sequence[Change], lost: Sequence[Gone] = ()) -> str:
+    """Say in Markdown which pages changed, and which addresses are gone."""
+    told = [f"- {each.problem()}" for each in lost]
+    if told:
+        told = ["", f"{len(told)} addresses lead nowhere now:", "", *told, ""]
     if not changes:
-        return "No page reads otherwise than before.\n"
+        return "\n".join(["No page reads otherwise than before.", *told]) + "\n"
     noun = "page reads" if len(changes) == 1 else "pages read"
     rows = [
         f"| `{change.page}` | {change.kind} | {change.counts[0]} | {change.counts[1]} |"
@@ -165,7 +228,7 @@ def summary(changes: Sequence[Change]) -> str:
             "| page | | lines taken away | lines added |",
             "|---|---|---:|---:|",
             *rows,
-            "",
+            *(told or [""]),
         ]
     )
 
@@ -220,7 +283,9 @@ def _page(title: str, body: str) -> str:
     )
 
 
-def write(changes: Sequence[Change], after: Path, out: Path) -> None:
+def write(
+    changes: Sequence[Change], lost: Sequence[Gone], after: Path, out: Path
+) -> None:
     """Write an index, a page for each change, and the changed pages as they look."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -251,8 +316,13 @@ def write(changes: Sequence[Change], after: Path, out: Path) -> None:
     if any(change.after for change in changes) and (after / "_static").is_dir():
         shutil.copytree(after / "_static", out / "pages" / "_static")
     told = f"<ul>{''.join(rows)}</ul>" if rows else "<p>No page reads otherwise.</p>"
+    if lost:
+        names = "".join(
+            f"<li><pre>{escape(str(each.problem()))}</pre>" for each in lost
+        )
+        told += f"<h2>Addresses that lead nowhere now</h2><ul>{names}</ul>"
     (out / "index.html").write_text(_page("What changes on the pages", told), "utf-8")
-    (out / "summary.md").write_text(summary(changes), "utf-8")
+    (out / "summary.md").write_text(summary(changes, lost), "utf-8")
 
 
 def _git(root: Path, *words: str) -> str:
@@ -300,7 +370,7 @@ def _build(folder: Path, out: Path, name: str) -> None:
         )
 
 
-def between(base: str, root: Path, out: Path) -> list[Change]:
+def between(base: str, root: Path, out: Path) -> tuple[list[Change], list[Gone]]:
     """Build the base and the files as they are, compare them, and write the answer."""
     commit = _git(root, "rev-parse", "--verify", f"{base}^{{commit}}").strip()
     with tempfile.TemporaryDirectory(prefix="handbook-") as temporary:
@@ -312,14 +382,15 @@ def between(base: str, root: Path, out: Path) -> list[Change]:
             _build(folder / "base", folder / "before", base)
             _build(folder / "head", folder / "after", "the files as they are")
             changes = compare(folder / "before", folder / "after")
-            write(changes, folder / "after", out)
+            lost = gone(folder / "before", folder / "after")
+            write(changes, lost, folder / "after", out)
         finally:
             _git(root, "worktree", "remove", "--force", str(folder / "base"))
-    return changes
+    return changes, lost
 
 
 def main(arguments: list[str], root: Path = ROOT) -> int:
-    """Compare, write the answer, and print its summary."""
+    """Compare, write the answer, print its summary; 1 if an address is gone."""
     parser = argparse.ArgumentParser(prog="python -m handbook changes")
     parser.add_argument("--base", default="origin/main", help="a commit or a branch")
     parser.add_argument("--sites", nargs=2, type=Path, metavar=("BEFORE", "AFTER"))
@@ -329,10 +400,10 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
         for site in chosen.sites:
             if not (site / "index.html").is_file():
                 raise Problem(str(site), "no built site", "build it first: make html")
-        changes = compare(*chosen.sites)
-        write(changes, chosen.sites[1], chosen.out)
+        changes, lost = compare(*chosen.sites), gone(*chosen.sites)
+        write(changes, lost, chosen.sites[1], chosen.out)
     else:
-        changes = between(chosen.base, root, chosen.out)
-    print(summary(changes))
+        changes, lost = between(chosen.base, root, chosen.out)
+    print(summary(changes, lost))
     print(f"What was taken away and added: {chosen.out / 'index.html'}")
-    return 0
+    return 1 if lost else 0

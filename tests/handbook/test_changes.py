@@ -95,7 +95,7 @@ def test_the_answer_is_written_as_pages(
     (before / "gone.html").write_text("<article><p>Gone.</p></article>")
     (after / "new.html").write_text("<article><p>New.</p></article>")
     out = tmp_path / "out"
-    assert changes.main(["--sites", str(before), str(after), "--out", str(out)]) == 0
+    assert changes.main(["--sites", str(before), str(after), "--out", str(out)]) == 1
     said = capsys.readouterr().out
     assert "3 pages read otherwise than before." in said
     assert "| `gone.html` | gone | 1 | 0 |" in said
@@ -113,6 +113,39 @@ def test_the_answer_is_written_as_pages(
     assert (out / "pages/_static/site.css").is_file()
     assert not (out / "pages/index.html").exists()
     assert (out / "summary.md").read_text() in said
+
+
+def ids(*names: str) -> str:
+    return (
+        "<article>" + "".join(f'<p id="{name}">x</p>' for name in names) + "</article>"
+    )
+
+
+def test_an_address_that_is_gone_is_told_with_its_mend(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    for folder in (before, after):
+        (folder / "tests").mkdir(parents=True)
+    kept = ids(
+        "who-calls", "closed-with-1006", "snippet-a-b", "a-b-12", "id3", "tl-a-b"
+    )
+    (before / "page.html").write_text(kept)
+    (after / "page.html").write_text(ids("snippet-a-b", "a-b-13", "who-calls-it"))
+    (before / "away.html").write_text(kept)
+    (before / "moved.html").write_text(kept)
+    (after / "moved.html").write_text('<meta http-equiv="refresh" content="0; url=x">')
+    (before / "tests/test_a.html").write_text(kept)
+    lost = changes.gone(before, after)
+    assert [(each.page, each.anchor) for each in lost] == [
+        ("away.html", ""),
+        ("page.html", "closed-with-1006"),
+        ("page.html", "who-calls"),
+    ]
+    said = changes.summary([], lost)
+    assert "3 addresses lead nowhere now:" in said
+    assert "page.html#who-calls: this address is gone" in said
+    assert "To mend it: put '(who-calls)=' on a line of its own above" in said
+    assert "in a line of docs/redirects.txt: away.md part/new-name.md" in said
+    assert changes.gone(before, before) == []
 
 
 def git(root: Path, *words: str) -> None:
