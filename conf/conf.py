@@ -18,7 +18,6 @@ extensions = [
     "handbook.site",
     "handbook.directives",
     "handbook.lookup",
-    "handbook.mends",
     "handbook.proofs",
     "handbook.told",
     "sphinxext.rediraffe",

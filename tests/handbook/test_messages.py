@@ -189,15 +189,15 @@ BROKEN = {
             "# Why did connect() succeed though the server never called accept()?",
             "# Before accept",
         ),
-        [CHAPTER + ":6: 'Before accept' names a subject", "a question or a claim"],
+        [CHAPTER + ":{}: 'Before accept' names a subject", "a question or a claim"],
     ),
     "a question without its mark": (
         (CHAPTER, "never called accept()?\n", "never called accept()\n"),
-        [CHAPTER + ":6: 'Why did connect()", "asks, and has no question mark"],
+        [CHAPTER + ":{}: 'Why did connect()", "asks, and has no question mark"],
     ),
     "a title that no search shows whole": (
         (CHAPTER, "never called accept()?\n", "never called accept() " * 3 + "?\n"),
-        [CHAPTER + ":6: a title of ", "ask one question"],
+        [CHAPTER + ":{}: a title of ", "ask one question"],
     ),
     "a description missing": (
         (CHAPTER, "\ndescription: ", "\nabout: "),
