@@ -21,7 +21,7 @@ SPHINX := $(BIN)/python -m sphinx -n -W --keep-going -c conf
 SOURCES := conf snippets tests
 export PYTHONPATH := conf
 
-.PHONY: help live html chapter new-chapter changes links test check conformance lint types record bench clean lock
+.PHONY: help live html zip epub chapter new-chapter changes links test check conformance lint types record bench clean lock
 
 help:  ## list what make can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -45,6 +45,13 @@ html: $(READY)  ## build the site once, and say where it is
 	@$(SPHINX) -j 4 docs build/html
 	@$(BIN)/python -m handbook index build/html
 	@echo "built: $(CURDIR)/build/html/index.html"
+
+zip: html  ## the site in one file, to read it offline
+	@$(BIN)/python -m handbook pack build/html build/sockets-ports-websockets.zip
+
+epub: $(READY)  ## the handbook as a book for reading devices
+	@$(SPHINX) -q -b epub -t epub docs build/epub
+	@echo "built: $(CURDIR)/build/epub/sockets-ports-websockets.epub"
 
 test: $(READY)  ## run every program, claim and page test
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(if $(K),-k '$(K)') $(ARGS)

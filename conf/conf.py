@@ -19,6 +19,7 @@ extensions = [
     "handbook.directives",
     "handbook.lookup",
     "handbook.proofs",
+    "handbook.book",
     "handbook.told",
     "sphinxext.rediraffe",
 ]
@@ -66,6 +67,23 @@ pygments_style = "handbook.colours.LightCode"
 pygments_dark_style = "handbook.colours.DarkCode"
 highlight_language = "text"
 smartquotes = False
+
+# The book for reading without a browser: make epub
+if tags.has("epub"):  # type: ignore[name-defined]  # noqa: F821 - Sphinx provides it
+    templates_path = []
+    extensions.remove("sphinx_copybutton")
+    suppress_warnings = ["epub.unknown_project_files"]
+epub_title = project
+epub_basename = "sockets-ports-websockets"
+epub_publisher = author
+epub_copyright = project_copyright
+epub_description = "A handbook in which every program, output and claim is run."
+epub_show_urls = "no"
+epub_use_index = False
+epub_css_files = ["book.css"]
+epub_tocdup = False
+epub_exclude_files = ["_static/*.js", "_static/site.css", "_static/favicon.svg"]
+version = release = os.environ.get("HANDBOOK_VERSION", "draft")
 
 # The copy button stands only where a directive says what it gives.
 copybutton_selector = ".copy-source pre"

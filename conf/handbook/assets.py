@@ -152,6 +152,38 @@ def copy_exactly(app: Sphinx, config: Config) -> None:
     )
 
 
+_PROPERTIES = re.compile(r"(--[\w-]+):\s*([^;{}]+)")
+_VAR = re.compile(r"var\((--[\w-]+)(?:,\s*([^()]*))?\)")
+
+
+def book_stylesheet() -> str:
+    """Return the CSS of the EPUB: few rules, colours of the light scheme, no var().
+
+    Many a reading device knows no custom properties.
+    """
+    timelines = (THEME / "timeline.css").read_text("utf-8")
+    own = (THEME / "book.css").read_text("utf-8")
+    site = (THEME / "site.css").read_text("utf-8")
+    rules = re.sub(
+        r"/\*.*?\*/",
+        "",
+        f"{own}\n{_light(code_colours())}\n{_light(timelines)}",
+        flags=re.DOTALL,
+    )
+    values = dict(_PROPERTIES.findall(_light(f"{site}{code_colours()}{timelines}")))
+
+    def value(found: re.Match[str]) -> str:
+        return str(values.get(found[1], found[2] or "inherit")).strip()
+
+    while (resolved := _VAR.sub(value, rules)) != rules:
+        rules = resolved
+    return rules
+
+
+def _light(css: str) -> str:
+    return re.sub(r"/\* dark \*/.*?/\* end of dark \*/", "", css, flags=re.DOTALL)
+
+
 class Assets:
     """The merged files of one build and the digests that name their versions."""
 
@@ -162,7 +194,11 @@ class Assets:
 
     def merge(self, app: Sphinx) -> None:
         """Merge the files, once the themes have told what they bring."""
-        if app.builder.format != "html":
+        if app.builder.name == "epub":  # which packs its files before it finishes
+            static = Path(app.outdir) / "_static"
+            static.mkdir(parents=True, exist_ok=True)
+            (static / "book.css").write_text(book_stylesheet(), "utf-8")
+        if app.builder.name != "html":
             return
         self.merged = {
             "site.css": stylesheet(),
@@ -181,13 +217,13 @@ class Assets:
         """Rewrite every page when a merged file changed: pages name its digest."""
         before = getattr(env, "handbook_digests", None)
         env.handbook_digests = self.digests  # type: ignore[attr-defined]
-        if before in (None, self.digests) or app.builder.format != "html":
+        if before in (None, self.digests) or app.builder.name != "html":
             return []
         return sorted(env.found_docs)
 
     def write(self, app: Sphinx, exception: Exception | None) -> None:
         """Write the merged files and clear away what they replace."""
-        if exception is not None or app.builder.format != "html":
+        if exception is not None or app.builder.name != "html":
             return
         static = Path(app.outdir) / "_static"
         for name, text in self.merged.items():

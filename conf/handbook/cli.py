@@ -7,7 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
-from handbook import chapter, check, record, scaffold, search
+from handbook import archive, chapter, check, record, scaffold, search
 from handbook.problem import Problem
 from handbook.snippet import (
     ROOT,
@@ -18,7 +18,7 @@ from handbook.snippet import (
 from handbook.snippet import read as read_snippet
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str]) -> int:  # noqa: PLR0911
     """Run one command; the exit status is 0 if nothing is wrong."""
     parser = argparse.ArgumentParser(prog="python -m handbook", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -38,6 +38,9 @@ def main(arguments: list[str]) -> int:
     commands.add_parser("changes", help="show what a change does to the pages")
     indexing = commands.add_parser("index", help="make a built site's search index")
     indexing.add_argument("site", type=Path)
+    packing = commands.add_parser("pack", help="zip a built site, to read it offline")
+    packing.add_argument("site", type=Path)
+    packing.add_argument("target", type=Path)
     commands.add_parser("bench", help="measure build and tests against their floors")
     chosen, rest = parser.parse_known_args(arguments)
     if rest and chosen.command not in ("bench", "changes"):
@@ -63,6 +66,10 @@ def _run(chosen: argparse.Namespace) -> int:
             return _port(chosen.number)
         case "index":
             print(search.index(chosen.site))
+            return 0
+        case "pack":
+            size = archive.pack_site(chosen.site, chosen.target)
+            print(f"packed: {chosen.target.resolve()}, {size / 1e6:.1f} MB")
             return 0
         case "record":
             return _record(chosen.names, ROOT)

@@ -449,8 +449,8 @@ class TimelineDirective(Directive):
                     if left_out
                     else ""
                 )
-                + '</figcaption><details class="timeline-text"><summary>The same in '
-                f"words</summary><ol>{words}</ol></details></figure>"
+                + '<details class="timeline-text"><summary>The same in '
+                f"words</summary><ol>{words}</ol></details></figcaption></figure>"
             ),
         ]
 

@@ -86,7 +86,7 @@ class Provoked(Directive):
         rows.append(
             (
                 "Provoked by",
-                f"<span data-pagefind-ignore>{programs}</span>"
+                f'<span data-pagefind-ignore="">{programs}</span>'
                 if programs
                 else escape(reason or ""),
             )
@@ -305,7 +305,7 @@ class StateMachine(Directive):
         )
         return [
             *_figure(machine.svg, self.nested())[:-1],
-            nodes.raw("", f"</figcaption>{words}</figure>", format="html"),
+            nodes.raw("", f"{words}</figcaption></figure>", format="html"),
         ]
 
 
