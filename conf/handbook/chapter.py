@@ -174,7 +174,7 @@ def tests(chapter: Chapter) -> tuple[bool, str]:
         raise Problem(
             f"tests/{name}.py",
             f"{chapter.page.docname} has no tests: nothing proves its claims",
-            "write it; CONTRIBUTING.md shows 'The form of a claim'",
+            "write it; docs/about/the-form.md shows 'The form of a claim'",
         )
     done = _python(
         chapter.root, "pytest", "-q", "--no-header", *map(str, chapter.tests)

@@ -670,7 +670,7 @@ def chapter(root: Path, page: Page) -> Iterator[Problem]:
         yield Problem(
             place(root, page.path, 1),
             f"the chapter lacks {what}",
-            "see 'The form of a chapter' in CONTRIBUTING.md",
+            "see 'The form of a chapter' in docs/about/the-form.md",
         )
     yield from _title(root, page)
     yield from _opening(root, page)

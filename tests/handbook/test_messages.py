@@ -89,7 +89,7 @@ BROKEN = {
     ),
     "no wrong belief": (
         (CHAPTER, "## Often said\n", "## Beliefs\n"),
-        ["the chapter lacks a section '## Often said'", "CONTRIBUTING.md"],
+        ["the chapter lacks a section '## Often said'", "the-form.md"],
     ),
     "an output without what to notice": (
         (
