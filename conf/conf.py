@@ -21,6 +21,7 @@ extensions = [
     "handbook.proofs",
     "handbook.book",
     "handbook.catalogue",
+    "handbook.told",
     "sphinxext.rediraffe",
 ]
 source_suffix = {".md": "markdown"}
