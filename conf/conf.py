@@ -21,6 +21,8 @@ extensions = [
     "handbook.sheet",
     "handbook.proofs",
     "handbook.book",
+    "handbook.catalogue",
+    "handbook.told",
     "sphinxext.rediraffe",
 ]
 source_suffix = {".md": "markdown"}

@@ -205,7 +205,7 @@ class Chart(Directive):
 
 
 class NumberLine(Directive):
-    """Draw ranges of numbers; see CONTRIBUTING.md for the form of its lines."""
+    """Draw ranges of numbers; see docs/about/the-form.md for the form of its lines."""
 
     required_arguments = 1
     final_argument_whitespace = True
