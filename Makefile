@@ -12,18 +12,23 @@ READY := $(VENV)/.ready
 PORT  ?= 8000
 K     ?=
 S     ?=
+C      =
+BASE   = origin/main
+PART   =
+NAME   =
 ARGS  ?=
 SPHINX := $(BIN)/python -m sphinx -n -W --keep-going -c conf
 SOURCES := conf snippets tests
 export PYTHONPATH := conf
 
-.PHONY: help live html zip epub test check conformance lint types record audit bench clean lock
+.PHONY: help live html zip epub chapter new-chapter changes links test check conformance lint types record audit bench clean lock
 
 help:  ## list what make can do
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 	@echo
 	@echo 'live PORT=8001 takes another port; test K=echo runs what matches; record S=listening'
-	@echo 'records one part, S=listening/four_tuples one program; PYTHON=… picks an interpreter.'
+	@echo 'records one part, S=listening/four_tuples one program; PYTHON=… picks an interpreter;'
+	@echo 'chapter C=sockets/a-conversation; new-chapter PART=sockets NAME=a-new-question.'
 
 # The environment is made anew when requirements.txt changes.
 $(READY): requirements.txt
@@ -57,7 +62,7 @@ record: $(READY)  ## run programs and keep what they print and do
 check: $(READY)  ## all that a pull request must pass: lint, types, cold build, tests
 	@echo '-- lint';  $(MAKE) lint
 	@echo '-- types'; $(MAKE) types
-	@echo '-- pages'; $(BIN)/python -m handbook check
+	@echo '-- pages'; $(BIN)/python -m handbook check --finished
 	@echo '-- build'; rm -rf build/html; $(MAKE) html
 	@echo '-- tests'; $(MAKE) test
 
@@ -69,6 +74,18 @@ lint: $(READY)  ## formatting, style and spelling
 
 types: $(READY)  ## check the types of the tools, the programs and the tests
 	@$(BIN)/mypy conf/handbook tests $(wildcard snippets/*/*.py)
+
+chapter: $(READY)  ## check one chapter and build its page, in seconds
+	@$(BIN)/python -m handbook chapter '$(C)'
+
+new-chapter: $(READY)  ## write a chapter to start from, with program and test
+	@$(BIN)/python -m handbook new-chapter '$(PART)' '$(NAME)'
+
+changes: $(READY)  ## what changes on the pages against BASE=origin/main
+	@$(BIN)/python -m handbook changes --base '$(BASE)' $(ARGS)
+
+links: $(READY)  ## follow every link to another host (needs the network)
+	@$(SPHINX) -q -b linkcheck docs build/links
 
 audit: $(READY) html  ## hold every page to the budgets, in a browser (ARGS=reference/ for some)
 	@$(BIN)/python -m handbook audit $(ARGS)

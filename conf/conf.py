@@ -18,8 +18,11 @@ extensions = [
     "handbook.site",
     "handbook.directives",
     "handbook.lookup",
+    "handbook.sheet",
     "handbook.proofs",
     "handbook.book",
+    "handbook.catalogue",
+    "handbook.told",
     "sphinxext.rediraffe",
 ]
 source_suffix = {".md": "markdown"}

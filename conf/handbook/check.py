@@ -7,6 +7,9 @@ them all, for `make check` and for the tests.
 from __future__ import annotations
 
 import ast
+import difflib
+import functools
+import importlib.metadata
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -30,6 +33,16 @@ if TYPE_CHECKING:
 
 DRIFTING = ("lines", "emphasize-lines", "lineno-match", "lineno-start", "linenos")
 SHORT = 28  # characters of a title in the sidebar
+TITLE = 80  # characters of a title that a list of results still shows
+ASKS = re.compile(
+    r"(am|are|can|could|did|do|does|has|have|how|is|may|must|shall|should|was|were|what"
+    r"|when|where|which|who|whom|whose|why|will|would)\b",
+    re.IGNORECASE,
+)
+CLOCK = re.compile(
+    r"time\.(time|ctime|strftime|localtime|gmtime)"
+    r"|(datetime\.)?(datetime|date)\.(now|utcnow|today)"
+)
 OPENING = 60  # words in which the answer is given
 LONG = (
     50  # words: about four lines, and no paragraph before the first program is longer
@@ -53,12 +66,7 @@ def problems(root: Path = ROOT) -> list[Problem]:
             snippets.append(read_snippet(path, root))
         except Problem as problem:
             found.append(problem)
-    try:
-        claims.collect(root)
-    except Problem as problem:
-        found.append(problem)
-    if found:
-        return found  # the other checks need programs and claims that can be read
+    found += claims.gather(root)[1]
     expected = set(find(root))
     found += [
         Problem(
@@ -71,14 +79,44 @@ def problems(root: Path = ROOT) -> list[Problem]:
     ]
     read = pages.read_all(root)
     found += facts.wrong(root, read)
-    for check in (shown, recorded, named, quiet, ledgers, listed, answered):
+    for check in (
+        shown,
+        recorded,
+        named,
+        sound,
+        quiet,
+        ledgers,
+        listed,
+        indexed,
+        answered,
+    ):
         found += check(root, read, snippets)
+    terms = glossary_terms(read)
     for page in read:
         for look in (fences, includes, ledgered, timelines, glossary):
             found += look(root, page)
+        found += explained(root, page, terms)
         if pages.is_chapter(root, page):
             found += chapter(root, page)
-    return found
+    told = {str(problem): problem for problem in found}
+    return list(told.values())
+
+
+def to_do(root: Path = ROOT) -> list[Problem]:
+    """Say what writers have marked as still to do: no pull request may bring it."""
+    found = [
+        (page.path, line, what)
+        for page in pages.read_all(root)
+        for line, what in page.to_do
+    ]
+    for path in sorted((root / "tests").rglob("test_*.py")):
+        found += [
+            (path, line, what) for line, what in pages.to_do(path.read_text("utf-8"))
+        ]
+    return [
+        Problem(place(root, path, line), f"to do: {what}", "do it, and delete the line")
+        for path, line, what in found
+    ]
 
 
 def _at(root: Path, block: Block) -> str:
@@ -159,8 +197,11 @@ def recorded(
                     f"no page shows the recorded output{named}",
                     f"put a {{recorded}} {snippet.id} under the program",
                 )
+    read_well = {snippet.path for snippet in snippets}
+    unread = [path.with_suffix("") for path in find(root) if path not in read_well]
     for path in sorted((root / "snippets").glob("*/recorded/*")):
-        if path not in wanted:
+        program = path.parent.parent / path.name.partition(".")[0]
+        if path not in wanted and program not in unread:
             yield Problem(
                 place(root, path),
                 "a recording without its program",
@@ -191,7 +232,7 @@ def ledgers(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[P
     """Every part that claims something has its page of the ledger."""
     del snippets
     docnames = {page.docname for page in read}
-    for part in sorted({made.part for made in claims.collect(root).values()}):
+    for part in sorted({made.part for made in claims.gather(root)[0].values()}):
         page = f"reference/claims/{part}"
         if page not in docnames:
             yield Problem(
@@ -217,6 +258,99 @@ def listed(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pr
                 f"add a heading with its text, under it a fence {{provoked}} {name}, "
                 "and what to do about it",
             )
+
+
+def sound(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """A program names what it imports, and prints no clock."""
+    del read
+    for snippet in snippets:
+        told = {package.lower() for package in snippet.packages}
+        for node in ast.walk(ast.parse(snippet.source)):
+            for name in _imported(node):
+                where = place(root, snippet.path, getattr(node, "lineno", None))
+                beside = f"{name}.py"
+                if name in sys.stdlib_module_names or beside in snippet.companions:
+                    continue
+                if (snippet.path.parent / beside).is_file():
+                    yield Problem(
+                        where,
+                        f"imports {beside}, which lies beside it, and does not say so",
+                        f"write 'Needs: {beside}' into its docstring",
+                    )
+                elif not told & {name.lower(), *_distributions(name)}:
+                    package = next(iter(_distributions(name)), name)
+                    yield Problem(
+                        where,
+                        f"needs the package {package}, and does not say so",
+                        f"write 'Needs: pip install {package}' into its docstring, and "
+                        "the package into requirements.in (then make lock)",
+                    )
+            for clock in _printed_clocks(node):
+                if not snippet.varies:
+                    yield Problem(
+                        place(root, snippet.path, getattr(node, "lineno", None)),
+                        f"prints {clock}(), which no two runs share",
+                        "print no time; if it must be, declare it in the docstring, "
+                        "for example 'Varies: at {text}'",
+                    )
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name.partition(".")[0] for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        return [node.module.partition(".")[0]]
+    return []
+
+
+def _distributions(module: str) -> set[str]:
+    """Name the packages that bring a module, as they are installed here."""
+    return {name.lower() for name in _brought_by().get(module, [])}
+
+
+@functools.cache
+def _brought_by() -> dict[str, list[str]]:
+    return dict(importlib.metadata.packages_distributions())
+
+
+def _printed_clocks(node: ast.AST) -> Iterator[str]:
+    """Name the calls that ask what time it is, in what a print() prints."""
+    if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "print"):
+        return
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Call) and CLOCK.fullmatch(ast.unparse(inner.func)):
+            yield ast.unparse(inner.func)
+
+
+def indexed(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """Every chapter is named in its part's index, and nothing else is."""
+    del snippets
+    pages_by_name = {page.docname: page for page in read}
+    for page in read:
+        part, _, name = page.docname.rpartition("/")
+        index = pages_by_name.get(f"{part}/index")
+        if not pages.is_chapter(root, page):
+            continue
+        if index is None:
+            yield Problem(
+                f"docs/{part}/index.md",
+                f"the part {part} has no index, where the order of chapters lives",
+                "write it like docs/sockets/index.md, and name it in docs/index.md",
+            )
+        elif name not in _entries(index):
+            yield Problem(
+                place(root, page.path, 1),
+                "no index names this chapter: no reader comes here",
+                f"write {name} into the {{toctree}} of docs/{part}/index.md",
+            )
+
+
+def _entries(page: Page) -> set[str]:
+    return {
+        line.strip()
+        for block in page.named("toctree")
+        for line in block.body.splitlines()
+    }
 
 
 def answered(
@@ -287,7 +421,16 @@ def quiet(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pro
     programs = [(snippet.path, snippet.source) for snippet in snippets]
     for path, text in programs + tests:
         lines = text.splitlines()
-        for number in sorted(_sleeps(text)):
+        try:
+            sleeps = sorted(_sleeps(text))
+        except SyntaxError as error:
+            yield Problem(
+                place(root, path, error.lineno),
+                f"not Python: {error.msg}",
+                "mend the line",
+            )
+            continue
+        for number in sleeps:
             if "# waits:" not in lines[number - 1]:
                 yield Problem(
                     place(root, path, number),
@@ -407,7 +550,10 @@ def includes(root: Path, page: Page) -> Iterator[Problem]:
                     f":{option}: counts lines, and lines drift",
                     "use :pyobject:, or :region: with '# [name]' and '# [/name]'",
                 )
-        snippet = read_snippet(path, root)
+        try:
+            snippet = read_snippet(path, root)
+        except Problem:
+            continue  # told of with the programs
         try:
             if "region" in block.options:
                 snippet.region(block.options["region"])
@@ -421,9 +567,13 @@ def includes(root: Path, page: Page) -> Iterator[Problem]:
 
 def ledgered(root: Path, page: Page) -> Iterator[Problem]:
     """Every claim a page shows has its test."""
-    known = claims.collect(root)
+    known, wrong = claims.gather(root)
+    unread = "".join(
+        (root / name).read_text("utf-8")
+        for name in {problem.where.partition(":")[0] for problem in wrong}
+    )
     for line, identifier in pages.claims_shown(page):
-        if identifier not in known:
+        if identifier not in known and f'"{identifier}"' not in unread:
             start = identifier.split("-")[0]
             near = [name for name in known if start in name]
             yield Problem(
@@ -463,6 +613,33 @@ def glossary(root: Path, page: Page) -> Iterator[Problem]:
                 )
 
 
+def glossary_terms(read: list[Page]) -> set[str]:
+    """Give the words that the glossary explains, in small letters."""
+    return {
+        line.strip().lower()
+        for page in read
+        for block in page.named("glossary")
+        for line in block.body.splitlines()
+        if re.match(r"\S", line)
+    }
+
+
+def explained(root: Path, page: Page, terms: set[str]) -> Iterator[Problem]:
+    """Every word that a page sends to the glossary is there."""
+    for number, row in enumerate(page.text.splitlines(), 1):
+        for match in re.finditer(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`", row):
+            term = " ".join(match[1].split())
+            if term.lower() not in terms:
+                near = difflib.get_close_matches(term.lower(), terms, 1)
+                yield Problem(
+                    place(root, page.path, number),
+                    f"the glossary has no {term!r}"
+                    + (f"; near: {near[0]}" if near else ""),
+                    "explain it in docs/reference/glossary.md, or name a term that "
+                    "is there: {term}`shown <term>`",
+                )
+
+
 def chapter(root: Path, page: Page) -> Iterator[Problem]:
     """A chapter has the parts that a reader counts on."""
     missing = []
@@ -493,11 +670,39 @@ def chapter(root: Path, page: Page) -> Iterator[Problem]:
         yield Problem(
             place(root, page.path, 1),
             f"the chapter lacks {what}",
-            "see 'The form of a chapter' in CONTRIBUTING.md",
+            "see 'The form of a chapter' in docs/about/the-form.md",
         )
+    yield from _title(root, page)
     yield from _opening(root, page)
     yield from _order(root, page)
     yield from _length(root, page)
+
+
+def _title(root: Path, page: Page) -> Iterator[Problem]:
+    """A title is what people type: a question, or a claim, and no bare noun."""
+    if not page.headings or page.headings[0].level != 1:
+        return
+    line, title = page.headings[0].line, page.headings[0].text
+    words = title.split()
+    if len(title) > TITLE:
+        yield Problem(
+            place(root, page.path, line),
+            f"a title of {len(title)} characters; results of a search show {TITLE}",
+            "ask one question; what else the chapter answers are its sections",
+        )
+    elif ASKS.match(title) and "?" not in title:
+        yield Problem(
+            place(root, page.path, line),
+            f"{title!r} asks, and has no question mark",
+            "put a question mark where the question ends",
+        )
+    elif len(words) < 4:
+        yield Problem(
+            place(root, page.path, line),
+            f"{title!r} names a subject: nobody types that",
+            "make it a question or a claim, for example 'Does accept() give the "
+            "connection a new port?'",
+        )
 
 
 def _opening(root: Path, page: Page) -> Iterator[Problem]:
@@ -537,11 +742,11 @@ def _order(root: Path, page: Page) -> Iterator[Problem]:
 
 def _length(root: Path, page: Page) -> Iterator[Problem]:
     words = len(pages.prose(page).split())
-    low, high = WORDS
+    low, high = (0 if page.to_do else WORDS[0]), WORDS[1]
     if not low <= words <= high:
         yield Problem(
             place(root, page.path, 1),
-            f"{words} words of prose; a chapter has {low} to {high}",
+            f"{words} words of prose; a chapter has {WORDS[0]} to {high}",
             "cut what does not answer the title's question"
             if words > high
             else "say what the outcomes of the chapter need",

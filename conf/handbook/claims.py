@@ -138,7 +138,32 @@ class Result:
 
 def collect(root: Path = ROOT) -> dict[str, Claim]:
     """Read all claims from the tests; Problem for the first that is malformed."""
+    found, wrong = gather(root)
+    if wrong:
+        raise wrong[0]
+    return found
+
+
+def gather(root: Path = ROOT) -> tuple[dict[str, Claim], list[Problem]]:
+    """Read the claims that can be read, and say what is wrong with the others.
+
+    A fault in one file hides no other's claims. The files are read once for as long
+    as none changes.
+    """
+    state = tuple(
+        (path, path.stat().st_mtime_ns, path.stat().st_size)
+        for path in sorted((root / "tests").rglob("*.py"))
+    )
+    found, wrong = _gathered(root, state)
+    return dict(found), list(wrong)
+
+
+@functools.lru_cache(maxsize=4)
+def _gathered(
+    root: Path, _state: tuple[tuple[Path, int, int], ...]
+) -> tuple[dict[str, Claim], list[Problem]]:
     found: dict[str, Claim] = {}
+    wrong: list[Problem] = []
     shared = "".join(
         path.read_text(encoding="utf-8")
         for path in sorted((root / "tests").rglob("conftest.py"))
@@ -147,17 +172,24 @@ def collect(root: Path = ROOT) -> dict[str, Claim]:
         text = path.read_text(encoding="utf-8")
         if "handbook.claims" not in text:
             continue
-        for bare in _in_file(path, text, root):
+        try:
+            in_file = _in_file(path, text, root)
+        except Problem as problem:
+            wrong.append(problem)
+            continue
+        for bare in in_file:
             # A result holds for the test with its helpers, not for its lines alone.
             made = dataclasses.replace(bare, rests_on=text + shared)
             if made.id in found:
-                raise Problem(
+                twice = Problem(
                     made.where,
                     f"the claim {made.id} is proved at {found[made.id].where} already",
                     "give one of the two another id, or make them one test",
                 )
+                wrong.append(twice)
+                continue
             found[made.id] = made
-    return found
+    return found, wrong
 
 
 @functools.lru_cache(maxsize=512)  # a build asks for them three times

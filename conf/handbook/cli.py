@@ -8,7 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
-from handbook import archive, check, record, search
+from handbook import archive, chapter, check, record, scaffold, search
 from handbook.problem import Problem
 from handbook.snippet import (
     ROOT,
@@ -18,18 +18,27 @@ from handbook.snippet import (
 )
 from handbook.snippet import read as read_snippet
 
-MEASURING = ("audit", "bench")  # commands that read their own arguments
+OWN_ARGUMENTS = ("audit", "bench", "changes")  # commands that read them themselves
 
 
-def main(arguments: list[str]) -> int:  # noqa: PLR0911
+def main(arguments: list[str]) -> int:
     """Run one command; the exit status is 0 if nothing is wrong."""
     parser = argparse.ArgumentParser(prog="python -m handbook", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     recording = commands.add_parser("record", help="run programs and keep what they do")
     recording.add_argument("names", nargs="*", help="part, part/name or part of a name")
-    commands.add_parser("check", help="find what would let a page go stale")
+    checking = commands.add_parser("check", help="find what would let a page go stale")
+    checking.add_argument(
+        "--finished", action="store_true", help="refuse what is marked as to do"
+    )
+    one = commands.add_parser("chapter", help="check one chapter and build its page")
+    one.add_argument("name", help="part/name")
+    fresh = commands.add_parser("new-chapter", help="write a chapter to start from")
+    fresh.add_argument("part")
+    fresh.add_argument("name")
     port = commands.add_parser("port", help="see whether a port of 127.0.0.1 is free")
     port.add_argument("number")
+    commands.add_parser("changes", help="show what a change does to the pages")
     indexing = commands.add_parser("index", help="make a built site's search index")
     indexing.add_argument("site", type=Path)
     packing = commands.add_parser("pack", help="zip a built site, to read it offline")
@@ -38,28 +47,38 @@ def main(arguments: list[str]) -> int:  # noqa: PLR0911
     commands.add_parser("bench", help="measure build and tests against their floors")
     commands.add_parser("audit", help="hold the built pages to the budgets")
     chosen, rest = parser.parse_known_args(arguments)
-    if rest and chosen.command not in MEASURING:
+    if rest and chosen.command not in OWN_ARGUMENTS:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        if chosen.command in MEASURING:
-            # They need the browser's driver or Sphinx; nothing else does.
-            measuring = importlib.import_module(f"handbook.{chosen.command}")
-            return int(measuring.main(rest))
-        if chosen.command == "port":
-            return _port(chosen.number)
-        if chosen.command == "index":
-            print(search.index(chosen.site))
-            return 0
-        if chosen.command == "pack":
-            size = archive.pack_site(chosen.site, chosen.target)
-            print(f"packed: {chosen.target.resolve()}, {size / 1e6:.1f} MB")
-            return 0
-        if chosen.command == "record":
-            return _record(chosen.names, ROOT)
-        return _check(ROOT)
+        if chosen.command in OWN_ARGUMENTS:
+            # They need what no other command does: Sphinx, a browser, a parser.
+            module = importlib.import_module(f"handbook.{chosen.command}")
+            return int(module.main(rest))
+        return _run(chosen)
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1
+
+
+def _run(chosen: argparse.Namespace) -> int:  # noqa: PLR0911 - one a command
+    match chosen.command:
+        case "port":
+            return _port(chosen.number)
+        case "index":
+            print(search.index(chosen.site))
+            return 0
+        case "pack":
+            size = archive.pack_site(chosen.site, chosen.target)
+            print(f"packed: {chosen.target.resolve()}, {size / 1e6:.1f} MB")
+            return 0
+        case "record":
+            return _record(chosen.names, ROOT)
+        case "chapter":
+            return chapter.main(chosen.name)
+        case "new-chapter":
+            return _new_chapter(chosen.part, chosen.name, ROOT)
+        case _:
+            return _check(ROOT, finished=chosen.finished)
 
 
 def _record(names: list[str], root: Path) -> int:
@@ -120,9 +139,24 @@ def _port(number: str) -> int:
         ) from error
 
 
-def _check(root: Path) -> int:
+def _new_chapter(part: str, name: str, root: Path) -> int:
+    for path in scaffold.new_chapter(part, name, root):
+        print(f"wrote {path.relative_to(root).as_posix()}")
+    print(
+        "All of it is true, and passes every test. Lines with 'To do:' say what to\n"
+        "replace by your own. See the page, and what is left to do:\n"
+        f"  make chapter C={part}/{name}"
+    )
+    return 0
+
+
+def _check(root: Path, *, finished: bool) -> int:
     found = check.problems(root)
-    for problem in found:
+    left = check.to_do(root)
+    for problem in found + left * finished:
         print(problem)
-    print(f"{len(found)} problems" if found else "pages, programs and claims agree")
-    return 1 if found else 0
+    wrong = len(found) + len(left) * finished
+    print(f"{wrong} problems" if wrong else "pages, programs and claims agree")
+    if left and not finished:
+        print(f"{len(left)} lines say what is still to do; make chapter shows them")
+    return 1 if wrong else 0

@@ -110,7 +110,7 @@ class Directive(SphinxDirective):
 
     def claim(self, identifier: str) -> claims.Claim:
         """Find a claim by its id and depend on its test."""
-        known = all_claims(self.root)
+        known, _ = claims.gather(self.root)  # what is wrong the ledger tells
         waiting(self.env, identifier, missing=identifier not in known)
         if identifier not in known:
             near = [name for name in known if name[:4] == identifier[:4]]
@@ -156,20 +156,6 @@ def waiting(env: BuildEnvironment, identifier: str, *, missing: bool) -> None:
     else:
         names.discard(identifier)
     env.handbook_waiting = pages_waiting  # type: ignore[attr-defined]
-
-
-_collected: dict[Path, tuple[object, dict[str, claims.Claim]]] = {}
-
-
-def all_claims(root: Path) -> dict[str, claims.Claim]:
-    """Read the claims, once for as long as no test file changes."""
-    state = tuple(
-        (path, path.stat().st_mtime_ns)
-        for path in sorted((root / "tests").rglob("test_*.py"))
-    )
-    if root not in _collected or _collected[root][0] != state:
-        _collected[root] = (state, claims.collect(root))
-    return _collected[root][1]
 
 
 class LiteralInclude(Directive):
@@ -309,7 +295,7 @@ class Recorded(Directive):
 
     With `table`, as a table: a row for each line, whose columns stand two spaces
     or more apart, under the heads that the option gives. Lines with other
-    columns than that are left out.
+    columns than that are left out, and so is a line with those very heads.
     """
 
     required_arguments = 1
@@ -358,7 +344,7 @@ class Recorded(Directive):
     def _table(self, snippet: Snippet, text: str) -> list[Node]:
         heads = [head.strip() for head in self.options["table"].split("|")]
         rows = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
-        rows = [row for row in rows if len(row) == len(heads)]
+        rows = [row for row in rows if len(row) == len(heads) and row != heads]
         if not rows:
             raise Problem(
                 ":".join(str(part) for part in self.get_source_info()),
@@ -552,7 +538,7 @@ class ClaimRole(SphinxRole):
         """Make the tick."""
         root = Path(self.env.srcdir).parent
         try:
-            made = all_claims(root).get(self.text)
+            made = claims.gather(root)[0].get(self.text)
         except Problem as problem:
             logger.error(str(problem), location=self.get_location())
             return [], []
@@ -654,7 +640,7 @@ class Ledger(Directive):
         page = self.env.docname.rpartition("/")[2]
         known = [
             made
-            for made in all_claims(self.root).values()
+            for made in claims.collect(self.root).values()
             if made.part == self.arguments[0] and claims.ledger_of(made) == page
         ]
         if not known:
@@ -733,7 +719,7 @@ class NotSo(Directive):
         """Give each belief its entry, in the order of the chapters' tests."""
         known = [
             made
-            for made in all_claims(self.root).values()
+            for made in claims.collect(self.root).values()
             if made.part == self.arguments[0] and made.often_said is not None
         ]
         if not known:
@@ -775,7 +761,7 @@ class LedgerSummary(Directive):
 
     def build(self) -> list[Node]:
         """Make the table of totals."""
-        known = all_claims(self.root)
+        known = claims.collect(self.root)
         self.depend(*{made.path for made in known.values()})
         found = claims.results(self.root)
         shown = where_shown(self.root)
@@ -867,7 +853,7 @@ def ledger_outdated(
     root = Path(app.srcdir).parent
     state = hashlib.sha256()
     try:
-        known = all_claims(root)
+        known = claims.collect(root)
     except Problem as problem:
         logger.error(str(problem))
         return []

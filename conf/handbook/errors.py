@@ -103,10 +103,10 @@ def seen(root: Path) -> dict[str, Seen]:
     by_number = {named.number: named.name for named in numbers(root).values()}
     everywhere: dict[str, Seen] = {}
     for path in find(root):
-        snippet = read(path, root)
-        if snippet.id == NUMBERS:
-            continue
         try:
+            snippet = read(path, root)
+            if snippet.id == NUMBERS:
+                continue
             recording = record.load(snippet)
         except Problem:
             continue  # a companion, or one that is told of elsewhere

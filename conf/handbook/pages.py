@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from markdown_it import MarkdownIt
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
+from mdit_py_plugins.myst_blocks import myst_block_plugin
 
 from handbook.snippet import ROOT
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 OPTION = re.compile(r"^:(?P<key>[a-z][a-z0-9-]*):(?: (?P<value>.*))?$")
 COMMANDS = ("sh",)  # a plain fence may hold what a reader types, and nothing else
 ROLE = re.compile(r"\{claim\}`(?P<id>[^`]+)`")
+# A comment of a page or a test that says what its writer has still to do.
+TO_DO = re.compile(r"^(?:%|#) To do: (?P<what>.+)$")
 QUESTIONS = "reference/questions"  # says briefly what the chapters say in full
 
 
@@ -59,14 +62,29 @@ class Page:
     html: tuple[int, ...] = ()  # lines of HTML that holds code
     claim_roles: tuple[tuple[int, str], ...] = ()
 
+    @property
+    def to_do(self) -> list[tuple[int, str]]:
+        """What the page still says its writer has to do, with the line."""
+        return to_do(self.text)
+
     def named(self, *names: str) -> list[Block]:
         """Give the blocks of these directives, in order."""
         return [block for block in self.blocks if block.name in names]
 
 
+def to_do(text: str) -> list[tuple[int, str]]:
+    """Find what a text says is still to do, with the line."""
+    return [
+        (number, match["what"])
+        for number, row in enumerate(text.splitlines(), 1)
+        if (match := TO_DO.match(row))
+    ]
+
+
 @functools.cache
 def _parser() -> MarkdownIt:
-    return MarkdownIt("commonmark").use(front_matter_plugin).use(colon_fence_plugin)
+    plain = MarkdownIt("commonmark").use(front_matter_plugin).use(colon_fence_plugin)
+    return plain.use(myst_block_plugin)  # a comment or a target is no paragraph
 
 
 def _blocks(path: Path, text: str, offset: int) -> Iterator[Block]:
@@ -186,6 +204,6 @@ def prose(page: Page) -> str:
         if fence:
             code = fence[1].strip() in COMMANDS
             continue
-        if not code and not re.match(r":[a-z-]+:(?: |$)", row):
+        if not code and not re.match(r":[a-z-]+:(?: |$)|%", row):
             kept.append(row)
     return "\n".join(kept)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handbook import claims
-from handbook.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+
+    from handbook.problem import Problem
 
 NETWORK = "the network of this machine has no "  # a reason that holds for CI, too
 _RANK = {"passed": 0, "skipped": 1, "failed": 2}
@@ -22,16 +23,18 @@ _RANK = {"passed": 0, "skipped": 1, "failed": 2}
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Let a test's reports carry the id of its claim, across processes too."""
-    known = None
+    known: dict[str, claims.Claim] | None = None
+    wrong: list[Problem] = []
     for item in items:
         identifier = getattr(getattr(item, "function", None), "__claim__", None)
         if identifier is None:
             continue
         if known is None:
-            try:
-                known = claims.collect(item.config.rootpath)
-            except Problem as problem:
-                raise pytest.UsageError(str(problem)) from None
+            # What is wrong in a file that does not run here is told by its own tests.
+            known, wrong = claims.gather(item.config.rootpath)
+        told = [str(each) for each in wrong if each.where.startswith(_file_of(item))]
+        if told:
+            raise pytest.UsageError(told[0])
         if identifier not in known:
             raise pytest.UsageError(
                 f"{item.nodeid}: the claim {identifier} cannot be read from the file\n"
@@ -39,6 +42,10 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
                 "level, imported by 'from handbook.claims import claim'"
             )
         item.user_properties.append(("claim", identifier))
+
+
+def _file_of(item: pytest.Item) -> str:
+    return item.path.relative_to(item.config.rootpath).as_posix() + ":"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -84,7 +91,7 @@ class _Outcomes:
         """Write the outcomes beside those of earlier runs."""
         if not self.found:
             return
-        known = claims.collect(session.config.rootpath)
+        known, _ = claims.gather(session.config.rootpath)
         here: dict[str, Any] = {
             "python": platform.python_version(),
             "kernel": f"{platform.system()} {platform.release().split('-')[0]}",

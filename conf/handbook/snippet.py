@@ -432,10 +432,16 @@ def by_id(identifier: str, root: Path = ROOT) -> Snippet:
 
 
 def companions_of_pairs(root: Path = ROOT) -> dict[str, str]:
-    """Programs that run only as a role of a pair: their id -> the pair's first id."""
+    """Programs that run only as a role of a pair: their id -> the pair's first id.
+
+    A program that cannot be read owns none: whoever reads it tells of it.
+    """
     owners = {}
     for path in find(root):
-        program = read(path, root)
+        try:
+            program = read(path, root)
+        except Problem:
+            continue
         for role in program.roles[1:]:
             owners[f"{program.part}/{Path(role.argv[0]).stem}"] = program.id
     return owners

@@ -232,3 +232,15 @@ def test_another_page_of_the_ledger_takes_the_claims_of_a_chapter(
     assert not rest & taken
     ticks = page(out, "listening/before-accept").select("a.claim-tick")
     assert any("claims/waiting.html#" in str(tick["href"]) for tick in ticks)
+
+
+def test_the_form_names_every_directive_and_no_other() -> None:
+    code = "".join(
+        path.read_text("utf-8")
+        for path in (snippet.ROOT / "conf/handbook").glob("*.py")
+    )
+    there = set(re.findall(r'add_directive\("([a-z-]+)"', code))
+    form = (snippet.ROOT / "docs/about/the-form.md").read_text("utf-8")
+    told = set(re.findall(r"^\| `\{([a-z-]+)\}", form, re.MULTILINE))
+    assert there - told == {"code-block"}  # told of in the text
+    assert told - there == set()

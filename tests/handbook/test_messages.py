@@ -89,7 +89,7 @@ BROKEN = {
     ),
     "no wrong belief": (
         (CHAPTER, "## Often said\n", "## Beliefs\n"),
-        ["the chapter lacks a section '## Often said'", "CONTRIBUTING.md"],
+        ["the chapter lacks a section '## Often said'", "the-form.md"],
     ),
     "an output without what to notice": (
         (
@@ -183,6 +183,75 @@ BROKEN = {
         ("snippets/listening/demux.py", '"""', "#"),
         ["snippets/listening/demux.py:"],
     ),
+    "a title that names a subject": (
+        (
+            CHAPTER,
+            "# Why did connect() succeed though the server never called accept()?",
+            "# Before accept",
+        ),
+        [CHAPTER + ":{}: 'Before accept' names a subject", "a question or a claim"],
+    ),
+    "a question without its mark": (
+        (CHAPTER, "never called accept()?\n", "never called accept()\n"),
+        [CHAPTER + ":{}: 'Why did connect()", "asks, and has no question mark"],
+    ),
+    "a title that no search shows whole": (
+        (CHAPTER, "never called accept()?\n", "never called accept() " * 3 + "?\n"),
+        [CHAPTER + ":{}: a title of ", "ask one question"],
+    ),
+    "a description missing": (
+        (CHAPTER, "\ndescription: ", "\nabout: "),
+        [CHAPTER + ":1: the chapter lacks 'description:' in its front matter"],
+    ),
+    "a claim made twice": (
+        (
+            "tests/listening/test_two_kinds_of_socket.py",
+            "from handbook.claims import claim",
+            "from handbook.claims import claim, cited\n\n"
+            'cited("ready-after-bind", "Twice.", "listen(2)")',
+        ),
+        [
+            "the claim ready-after-bind is proved at tests/listening/test_before_acc",
+            "tests/listening/test_two_kinds_of_socket.py:",
+            "give one of the two another id",
+        ],
+    ),
+    "a package that is not declared": (
+        ("snippets/listening/demux.py", "import socket\n", "import websockets\n"),
+        [
+            "snippets/listening/demux.py:7: needs the package websockets",
+            "write 'Needs: pip install websockets' into its docstring",
+        ],
+    ),
+    "a file beside it that is not declared": (
+        ("snippets/listening/demux.py", "import socket\n", "import no_listen\n"),
+        [
+            "snippets/listening/demux.py:7: imports no_listen.py, which lies beside it",
+            "write 'Needs: no_listen.py'",
+        ],
+    ),
+    "a printed time": (
+        (
+            "snippets/listening/demux.py",
+            "import socket\n",
+            "import socket\nimport time\n\nprint('at', time.ctime())\n",
+        ),
+        [
+            "snippets/listening/demux.py:10: prints time.ctime(), which no two runs",
+            "'Varies: at {text}'",
+        ],
+    ),
+    "a chapter that no index names": (
+        ("docs/listening/index.md", "before-accept\n", ""),
+        [
+            CHAPTER + ":1: no index names this chapter",
+            "write before-accept into the {toctree} of docs/listening/index.md",
+        ],
+    ),
+    "a term that the glossary lacks": (
+        (CHAPTER, "## Often said", "A {term}`bakclog`.\n\n## Often said"),
+        ["the glossary has no 'bakclog'; near: backlog", "docs/reference/glossary.md"],
+    ),
 }
 
 
@@ -207,6 +276,25 @@ def test_a_recording_left_over_and_one_missing(repository: Path) -> None:
     message = told(repository)
     assert "recorded/demos.txt: a recording without its program" in message
     assert "make record S=listening/demux" in message
+
+
+def test_a_fault_elsewhere_hides_none_here_and_makes_no_other(
+    repository: Path,
+) -> None:
+    change(repository / "snippets/sockets/conversation.py", "import socket", "import")
+    change(
+        repository / "tests/sockets/test_a_conversation.py", "def test_", "def test "
+    )
+    change(repository / CHAPTER, "## Elsewhere\n", "## Links\n")
+    found = [problem.where for problem in check.problems(repository)]
+    assert sorted(found) == [
+        CHAPTER + ":1",
+        "snippets/sockets/conversation.py:8",
+        "tests/sockets/test_a_conversation.py:"
+        + str(
+            line_of(repository / "tests/sockets/test_a_conversation.py", "def test ")
+        ),
+    ]
 
 
 def test_a_program_named_like_a_module(repository: Path) -> None:
@@ -345,6 +433,24 @@ def test_the_build_names_the_line_of_a_broken_include(repository: Path) -> None:
     assert f"before-accept.md:{line}: " in said
     assert "is no program of snippets/" in said
     assert "To mend it: name a file there" in said
+
+
+def test_the_build_says_how_to_mend_a_link_to_what_is_gone(repository: Path) -> None:
+    page = repository / CHAPTER
+    gone = "[a](#gone) [b](two-kinds-of-socket.md#gone) [c](nope.md)"
+    change(page, "## Often said", f"{gone} {{term}}`nope`\n\n## Often said")
+    line = line_of(page, gone)
+    said = run(repository, *BUILD)
+    for words in (
+        "cross-reference target not found: 'gone'\n",
+        "local id not found in doc 'listening/two-kinds-of-socket': 'gone'\n",
+        "cross-reference target not found: 'nope.md'\n",
+        "term not in glossary: 'nope'\n",
+    ):
+        assert f"before-accept.md:{line}: WARNING: " in said
+        _, found, after = said.partition(words)
+        assert found, words
+        assert after.startswith("  To mend it: ")
 
 
 def test_the_build_names_an_unknown_claim_and_a_missing_recording(

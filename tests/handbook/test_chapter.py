@@ -1,0 +1,133 @@
+"""One chapter by itself: its own faults are told, another's hide none of them."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handbook import chapter
+from handbook.problem import Problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="recordings are of Linux")
+NAME = "sockets/a-conversation"
+
+pytestmark = pytest.mark.timeout(240)  # some build the site, and run tests in it
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text, f"{old!r} is not in {path}"
+    path.write_text(text.replace(old, new, 1))
+
+
+@linux
+def test_a_chapter_without_a_fault(
+    repository: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_BROWSER", "1")
+    monkeypatch.delenv("CI", raising=False)
+    status = chapter.main(NAME, repository)
+    said = capsys.readouterr().out
+    assert status == 0, said
+    assert "sockets/who_calls_accept: as recorded (" in said
+    assert "sockets/echo_server: as recorded (" in said
+    assert " passed in " in said
+    assert said.endswith(
+        f"{NAME}: all is well\nsee it: "
+        f"{(repository / 'build/html').as_uri()}/{NAME}.html\n"
+    )
+    assert (repository / f"build/html/{NAME}.html").is_file()
+
+
+@linux
+def test_its_own_faults_are_told_and_those_of_others_are_not(
+    repository: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_BROWSER", "1")
+    page = repository / f"docs/{NAME}.md"
+    # Of others: a program that is none, a claim that is none, a page without parts.
+    change(repository / "snippets/listening/demux.py", "import socket", "import")
+    change(
+        repository / "tests/listening/test_before_accept.py",
+        '"ready-after-bind"',
+        '"Ready after bind"',
+    )
+    change(
+        repository / "docs/listening/before-accept.md",
+        "## Elsewhere",
+        "[x](#gone)\n\n##",
+    )
+    # Its own: a page, a program, a test and a link.
+    change(page, "## Elsewhere", "[here](#gone-too)\n\n% To do: more.\n\n## Links")
+    change(
+        repository / "snippets/sockets/who_calls_accept.py", "print(", "print('now',"
+    )
+    line = page.read_text().splitlines().index("[here](#gone-too)") + 1
+    test = repository / "tests/sockets/test_a_conversation.py"
+    test.write_text(test.read_text() + "\n\ndef test_red() -> None:\n    assert 0\n")
+    for _ in range(2):  # the second build has nothing new to read, and tells the same
+        status = chapter.main(NAME, repository)
+        said = capsys.readouterr().out
+        assert status == 1
+        assert f"docs/{NAME}.md:1: the chapter lacks a section '## Elsewhere'" in said
+        assert "who_calls_accept.py: the program no longer does what" in said
+        assert "make record S=sockets/who_calls_accept" in said
+        assert "test_red - assert 0" in said
+        assert f"docs/{NAME}.md:{line}: WARNING: 'myst' cross-reference target" in said
+        assert "  To mend it: name a page or heading that is there" in said
+        assert f"-- to do\ndocs/{NAME}.md:{line + 2}: to do: more." in said
+        assert f"{NAME}: 4 to mend, see above; 1 lines say what is to do" in said
+        assert "demux" not in said
+        assert "Ready after bind" not in said
+        assert "before-accept" not in said.partition("-- tests")[0]
+
+
+def test_a_name_that_is_none_lists_those_near(repository: Path) -> None:
+    with pytest.raises(Problem) as refused:
+        chapter.find("sockets/nope", repository)
+    assert "C=sockets/nope: no chapter of that name" in str(refused.value)
+    assert f"with one of: {NAME}" in str(refused.value)
+    with pytest.raises(Problem, match="no chapter named"):
+        chapter.find("", repository)
+    assert chapter.find(f"docs/{NAME}.md", repository).page.docname == NAME
+
+
+def test_a_chapter_without_tests_is_told(repository: Path) -> None:
+    for path in (repository / "tests/sockets").iterdir():
+        path.unlink()
+    with pytest.raises(Problem) as refused:
+        chapter.tests(chapter.find(NAME, repository))
+    assert "tests/sockets/test_a_conversation.py: " in str(refused.value)
+
+
+def test_a_pair_belongs_to_its_chapter_whole(repository: Path) -> None:
+    found = chapter.find(NAME, repository)
+    assert {"sockets/echo_server", "sockets/echo_client"} <= set(found.programs)
+    assert found.owns("snippets/sockets/echo_client.py:3")
+    assert found.owns("snippets/sockets/recorded/echo_server.client.txt")
+    assert not found.owns("snippets/sockets/recorded/echo_servers.txt")
+    assert [path.name for path in found.tests][:2] == [
+        "test_a_conversation.py",
+        "test_echo_pair.py",
+    ]
+
+
+@pytest.mark.parametrize(("name", "opened"), [("", 1), ("CI", 0), ("NO_BROWSER", 0)])
+def test_a_browser_opens_where_somebody_sees_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, opened: int
+) -> None:
+    for variable in ("CI", "NO_BROWSER"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("DISPLAY", ":0")
+    if name:
+        monkeypatch.setenv(name, "true")
+    assert chapter.has_screen() == bool(opened)
