@@ -21,7 +21,8 @@ SPHINX := $(BIN)/python -m sphinx -n -W --keep-going -c conf
 SOURCES := conf snippets tests
 export PYTHONPATH := conf
 
-.PHONY: help live html zip epub chapter new-chapter changes links test check conformance lint types record audit bench clean lock
+.PHONY: help live html zip epub chapter new-chapter changes links test check
+.PHONY: conformance lint types record audit bench clean lock
 
 help:  ## list what make can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14

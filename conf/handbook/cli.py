@@ -18,7 +18,7 @@ from handbook.snippet import (
 )
 from handbook.snippet import read as read_snippet
 
-OWN_ARGUMENTS = ("audit", "bench", "changes")  # commands that read them themselves
+APART = ("audit", "bench", "changes")  # commands that read their own arguments
 
 
 def main(arguments: list[str]) -> int:
@@ -47,13 +47,13 @@ def main(arguments: list[str]) -> int:
     commands.add_parser("bench", help="measure build and tests against their floors")
     commands.add_parser("audit", help="hold the built pages to the budgets")
     chosen, rest = parser.parse_known_args(arguments)
-    if rest and chosen.command not in OWN_ARGUMENTS:
+    if rest and chosen.command not in APART:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        if chosen.command in OWN_ARGUMENTS:
-            # They need what no other command does: Sphinx, a browser, a parser.
-            module = importlib.import_module(f"handbook.{chosen.command}")
-            return int(module.main(rest))
+        if chosen.command in APART:
+            # They need the browser's driver, Sphinx or a parser; nothing else does.
+            apart = importlib.import_module(f"handbook.{chosen.command}")
+            return int(apart.main(rest))
         return _run(chosen)
     except Problem as problem:
         print(problem, file=sys.stderr)
