@@ -21,7 +21,8 @@ SPHINX := $(BIN)/python -m sphinx -n -W --keep-going -c conf
 SOURCES := conf snippets tests
 export PYTHONPATH := conf
 
-.PHONY: help live html zip epub chapter new-chapter changes links test check conformance lint types record bench clean lock
+.PHONY: help live html zip epub chapter new-chapter changes links test check
+.PHONY: conformance lint types record audit bench clean lock
 
 help:  ## list what make can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -87,7 +88,10 @@ changes: $(READY)  ## what changes on the pages against BASE=origin/main
 links: $(READY)  ## follow every link to another host (needs the network)
 	@$(SPHINX) -q -b linkcheck docs build/links
 
-bench: $(READY)  ## measure builds, tests, pages and ways between processes
+audit: $(READY) html  ## hold every page to the budgets, in a browser (ARGS=reference/ for some)
+	@$(BIN)/python -m handbook audit $(ARGS)
+
+bench: $(READY)  ## measure builds, growth, tests, ways between processes; Lighthouse
 	@$(BIN)/python -m handbook bench $(ARGS)
 
 conformance: $(READY)  ## every case of the Autobahn suite against the WebSocket core

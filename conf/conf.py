@@ -18,8 +18,10 @@ extensions = [
     "handbook.site",
     "handbook.directives",
     "handbook.lookup",
+    "handbook.sheet",
     "handbook.proofs",
     "handbook.book",
+    "handbook.catalogue",
     "handbook.told",
     "sphinxext.rediraffe",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,26 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from handbook import chromium
+from handbook.problem import Problem
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from playwright.sync_api import Browser, BrowserContext
 
 SECONDS = 5.0
-
-CHROMIUM_ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    # Every other host fails at once: a page that asks for one is caught, not served.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 
 # The program moves into a network of its own: its settings and counters are no other
 # program's. Loopback is up there, and there is nothing else.
@@ -144,26 +132,12 @@ def in_own_network() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for each worker."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no chromium: install it to run the browser tests")
-    # Only who drives a browser pays for these imports.
-    from playwright._impl._driver import (  # noqa: PLC0415
-        compute_driver_executable,
-    )
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415
-
-    driver, _ = compute_driver_executable()
-    started = subprocess.run([driver, "--version"], capture_output=True, check=False)
-    if started.returncode != 0:
-        said = started.stderr.decode(errors="replace").strip()
-        pytest.skip(f"the driver of the browser tests does not start: {said}")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=program, args=CHROMIUM_ARGUMENTS
-        )
-        yield chromium
-        chromium.close()
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(chromium.launched())
+        except Problem as problem:
+            pytest.skip(str(problem))
+        yield started
 
 
 @pytest.fixture

@@ -140,6 +140,7 @@ def script(context: dict[str, Any]) -> str:
         (THEME / "site.js").read_text("utf-8"),
         (THEME / "search.js").read_text("utf-8"),
         (THEME / "timeline.js").read_text("utf-8"),
+        (THEME / "catalogue.js").read_text("utf-8"),
     ]
     return re.sub(r"//# sourceMappingURL=\S+", "", "\n;".join(parts))
 

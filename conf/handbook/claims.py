@@ -192,7 +192,8 @@ def _gathered(
     return found, wrong
 
 
-def _in_file(path: Path, text: str, root: Path) -> list[Claim]:
+@functools.lru_cache(maxsize=512)  # a build asks for them three times
+def _in_file(path: Path, text: str, root: Path) -> tuple[Claim, ...]:
     try:
         body = ast.parse(text).body
     except SyntaxError as error:
@@ -227,10 +228,10 @@ def _in_file(path: Path, text: str, root: Path) -> list[Claim]:
                     path,
                     node.lineno,
                     "",
-                    ast.get_source_segment(text, node) or "",
+                    "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno]),
                 )
             )
-    return made
+    return tuple(made)
 
 
 def _called(node: ast.expr) -> str:

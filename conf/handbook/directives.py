@@ -295,7 +295,7 @@ class Recorded(Directive):
 
     With `table`, as a table: a row for each line, whose columns stand two spaces
     or more apart, under the heads that the option gives. Lines with other
-    columns than that are left out.
+    columns than that are left out, and so is a line with those very heads.
     """
 
     required_arguments = 1
@@ -344,7 +344,7 @@ class Recorded(Directive):
     def _table(self, snippet: Snippet, text: str) -> list[Node]:
         heads = [head.strip() for head in self.options["table"].split("|")]
         rows = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
-        rows = [row for row in rows if len(row) == len(heads)]
+        rows = [row for row in rows if len(row) == len(heads) and row != heads]
         if not rows:
             raise Problem(
                 ":".join(str(part) for part in self.get_source_info()),

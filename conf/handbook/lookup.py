@@ -94,7 +94,11 @@ class Provoked(Directive):
         told = "".join(
             f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in rows
         )
-        return [nodes.raw("", f'<dl class="looked-up">{told}</dl>', format="html")]
+        return [
+            nodes.raw(
+                "", f'<dl class="looked-up" id="{name}">{told}</dl>', format="html"
+            )
+        ]
 
     def _programs(self, seen: errors.Seen, where: dict[str, tuple[str, str]]) -> str:
         links = []
@@ -148,7 +152,11 @@ def outdated(
     """Rebuild the pages that list errors when a run met another one, or elsewhere."""
     del added, changed, removed
     root = Path(app.srcdir).parent
-    listing = [p.docname for p in pages.read_all(root) if p.named("provoked")]
+    listing = [
+        p.docname
+        for p in pages.read_all(root)
+        if p.named("provoked", "errors-in-short")
+    ]
     if not listing:
         return []
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sys
@@ -12,7 +11,13 @@ from unittest.mock import MagicMock
 import pytest
 
 from handbook import bench, directives, lookup, pages, record, snippet
-from handbook.bench import Bench, Cost, Measure, Plain, Row
+from handbook.bench import cost, programs
+from handbook.bench import plain as plain_text
+from handbook.bench.build import Bench
+from handbook.bench.cost import Cost
+from handbook.bench.measure import Measure, Row
+from handbook.bench.plain import Plain
+from handbook.columns import table
 from handbook.problem import Problem
 
 ROOT = snippet.ROOT
@@ -97,14 +102,14 @@ def test_programs_outputs_and_claims_are_written_out(
         recording = record.load(snippet.by_id(block.argument))
         assert text.count("\n1. Line ") >= 1, recording.snippet
     for block in page.named("claim", "often-said"):
-        assert bench.prose(plain.claims[block.argument].sentence) in text
+        assert plain_text.prose(plain.claims[block.argument].sentence) in text
     for block in page.named("ledger"):
         mine = [made for made in plain.claims.values() if made.part == block.argument]
         assert mine
         for made in mine:
-            assert bench.prose(made.sentence) in text
+            assert plain_text.prose(made.sentence) in text
             assert made.where in text or not made.test
-            assert bench.prose("; ".join(made.sources)) in text
+            assert plain_text.prose("; ".join(made.sources)) in text
 
 
 def test_what_is_not_ours_stands_as_it_was(plain: Plain) -> None:
@@ -140,13 +145,13 @@ def test_directives_are_written_out_where_they_stand(plain: Plain) -> None:
 
 def test_a_fence_is_longer_than_those_inside_it() -> None:
     inner = "text\n````python\nx\n````\n"
-    assert bench.fence("text", inner) == f"`````text\n{inner}`````\n"
-    assert bench.fence("text", "x") == "```text\nx\n```\n"
+    assert plain_text.fence("text", inner) == f"`````text\n{inner}`````\n"
+    assert plain_text.fence("text", "x") == "```text\nx\n```\n"
 
 
 def test_a_sentence_says_the_same_as_markdown() -> None:
     said = "accept() takes *one* of SO_REUSEPORT [sic]; `x_y` is code."
-    assert bench.prose(said) == (
+    assert plain_text.prose(said) == (
         r"`accept()` takes \*one\* of SO\_REUSEPORT \[sic\]; `x_y` is code."
     )
 
@@ -156,8 +161,7 @@ def test_the_plain_chapters_build_with_bare_sphinx_and_no_warning(
 ) -> None:
     measured = Bench(repository, tmp_path / "bench", 1)
     floor = measured.make_floor()
-    cost = measured.build_floor(floor)
-    assert cost.cpu > 0
+    assert measured.build_floor(floor).cpu > 0
     built = {path.relative_to(floor / "site") for path in floor.rglob("site/**/*.html")}
     for page in pages.read_all(repository):
         assert Path(f"{page.docname}.html") in built
@@ -166,101 +170,22 @@ def test_the_plain_chapters_build_with_bare_sphinx_and_no_warning(
 # The scales
 
 
-def noise(size: int) -> bytes:
-    """Return bytes that gzip cannot make fewer."""
-    made = b"".join(
-        hashlib.sha256(n.to_bytes(4)).digest() for n in range(size // 32 + 1)
-    )
-    return made[:size]
-
-
-PAGE = """<!doctype html>
-<html><head><title>A page</title>
-<link rel="canonical" href="https://example.org/part/page.html">
-<link rel="next" href="other.html">
-<link rel="stylesheet" href="../_static/site.css?v=1">
-<link rel="icon" href="../_static/icon%20one.png">
-<script src="/_static/site.js" defer></script>
-<script>let inline = 1;</script>
-</head><body>
-<img src="picture.png" alt=""><img src="picture.png" alt="again">
-<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=" alt="">
-<a href="other.html">Other</a> <svg><use href="#here"/></svg>
-</body></html>
-"""
-LOOP = '@import "../site.css";'
-STYLE = "@import url('deep/more.css');a{background:url(data:image/png;base64,AA)}"
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Path:
-    """A site of one page that asks for five files, one of them through another."""
-    files = {
-        "part/page.html": PAGE.encode(),
-        "part/picture.png": noise(3000),
-        "_static/site.css": STYLE.encode(),
-        "_static/deep/more.css": LOOP.encode(),
-        "_static/site.js": b"x" * 5000,
-        "_static/icon one.png": noise(200),
-        "_static/unused.js": noise(9000),
-    }
-    for file, content in files.items():
-        path = tmp_path / "site" / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return tmp_path / "site"
-
-
-def test_a_page_weighs_itself_and_what_it_asks_for_once(site: Path) -> None:
-    weight = bench.weigh("part/page.html", site)
-    script = weight.assets - (3000 + len(STYLE) + len(LOOP) + 200)
-    assert weight.requests == 6
-    assert 0 < script < 100, "5000 equal bytes are few once gzipped"
-    assert 200 < weight.html < len(PAGE)
-    assert weight.total == weight.html + weight.assets
-    assert weight.within
-
-
-def test_a_page_over_either_budget_is_over() -> None:
-    def within(size: int, requests: int) -> bool:
-        return bench.Weight("a.html", 5_000, size - 5_000, requests).within
-
-    assert within(45_000, 14)
-    assert not within(45_001, 14)
-    assert not within(45_000, 15)
-
-
-def test_another_host_is_a_request(site: Path) -> None:
-    page = site / "part" / "page.html"
-    before = bench.weigh("part/page.html", site)
-    page.write_text(PAGE.replace("</body>", "<img src='//example.org/a.png'></body>"))
-    after = bench.weigh("part/page.html", site)
-    assert (after.requests, after.assets) == (before.requests + 1, before.assets)
-
-
-def test_a_missing_file_is_named(site: Path) -> None:
-    (site / "_static" / "deep" / "more.css").unlink()
-    with pytest.raises(Problem, match=r"asks for deep/more\.css") as raised:
-        bench.weigh("part/page.html", site)
-    assert raised.value.where == "_static/site.css"
-
-
 def test_the_cost_of_a_run_is_that_of_its_whole_tree(tmp_path: Path) -> None:
     burn = "import time\nwhile time.process_time() < 0.3: pass"
     parent = (
         "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
     )
-    cost = bench._spend(
+    spent = cost.spend(
         [sys.executable, "-c", parent, burn], tmp_path, None, fails=("", "", "")
     )
-    assert cost.cpu >= 0.3
+    assert spent.cpu >= 0.3
 
 
 def test_a_run_without_end_is_ended_and_told(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", "import threading; threading.Event().wait()"]
     fails = ("docs", "it does not build", "run make html")
     with pytest.raises(Problem) as raised:
-        bench._spend(argv, tmp_path, None, fails=fails, timeout=0.5)
+        cost.spend(argv, tmp_path, None, fails=fails, timeout=0.5)
     assert str(raised.value) == (
         "docs: it does not build (no end after 0.5 s)\n"
         "  To mend it: run make html\nit printed nothing"
@@ -274,7 +199,7 @@ def test_the_sides_take_turns() -> None:
         order.append(name)
         return Cost(float(len(order)), 0.0)
 
-    ours, floor = bench._alternate("x", 3, lambda: side("ours"), lambda: side("floor"))
+    ours, floor = cost.alternate("x", 3, lambda: side("ours"), lambda: side("floor"))
     assert order == ["ours", "floor", "floor", "ours", "ours", "floor"]
     assert [cost.cpu for cost in ours] == [1.0, 4.0, 5.0]
     assert [cost.cpu for cost in floor] == [2.0, 3.0, 6.0]
@@ -295,7 +220,7 @@ def test_a_ratio_is_of_the_best_rounds() -> None:
 
 
 def test_columns_stand_under_each_other() -> None:
-    assert bench.table([("name", "ours", ""), ("a", "10", "ok")]) == [
+    assert table([("name", "ours", ""), ("a", "10", "ok")]) == [
         "name  ours",
         "a       10  ok",
     ]
@@ -308,7 +233,7 @@ def test_a_slow_figure_is_shown_and_fails_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slow = Measure([Row("cold build: CPU", [9.0], [1.0], 1.5)], ["a remark"])
-    monkeypatch.setattr(Bench, "cold", lambda _: slow)
+    monkeypatch.setitem(bench.MEASURES, "cold", lambda _: slow)
     assert bench.main(["--only", "cold", "--rounds", "1"], tmp_path) == 0
     shown = capsys.readouterr().out
     assert re.search(r"^cold build: CPU .* 9\.00  1\.5  over$", shown, re.MULTILINE)
@@ -323,7 +248,7 @@ def test_a_slow_figure_is_shown_and_fails_nothing(
 def test_ways_are_compared_within_one_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    program = tmp_path / "snippets" / f"{bench.IPC}.py"
+    program = tmp_path / "snippets" / f"{programs.IPC}.py"
     program.parent.mkdir(parents=True)
     program.write_text(
         '"""Measures."""\n\nimport os\n\nslow = 1 + os.getpid() % 7\n'
@@ -346,7 +271,7 @@ def test_a_build_that_fails_is_told_in_three_parts(
     page = repository / "docs" / "sockets" / "a-conversation.md"
     with page.open("a") as file:
         file.write("\n```{claim} nobody-tests-this\n```\n")
-    assert bench.main(["--only", "weight"], repository) == 1
+    assert bench.main(["--only", "cold", "--rounds", "1"], repository) == 1
     told = capsys.readouterr().err
     assert "docs: the handbook does not build (status 1)\n" in told
     assert "  To mend it: run make html" in told
@@ -359,7 +284,7 @@ def test_a_build_that_fails_is_told_in_three_parts(
 def test_tests_that_fail_are_told(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    test = repository / bench.RECORDINGS_TEST
+    test = repository / programs.RECORDINGS_TEST
     test.write_text("def test_it() -> None:\n    assert 'a' == 'b'\n")
     assert bench.main(["--only", "tests", "--rounds", "1"], repository) == 1
     told = capsys.readouterr().err
@@ -370,7 +295,7 @@ def test_tests_that_fail_are_told(
 def test_what_is_not_there_is_not_measured(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (repository / bench.RECORDINGS_TEST).unlink(missing_ok=True)
+    (repository / programs.RECORDINGS_TEST).unlink(missing_ok=True)
     assert bench.main(["--only", "tests", "--rounds", "1"], repository) == 0
     assert (
         "not measured: there is no tests/test_recordings.py" in capsys.readouterr().out
@@ -397,8 +322,7 @@ def test_a_page_that_misses_an_edit_is_told(
 ) -> None:
     page = "<html>the same</html>"
 
-    def build(_: Bench, out: Path, *, cold: bool = False) -> Cost:
-        del cold
+    def build(_: Bench, out: Path, **_options: object) -> Cost:
         out.mkdir(exist_ok=True)
         (out / "index.html").write_text(page)
         return Cost(1.0, 1.0)
@@ -421,19 +345,19 @@ def made(tmp_path: Path, source: str, name: str = "example") -> snippet.Snippet:
 def test_a_program_that_fails_is_named(tmp_path: Path) -> None:
     source = '"""Fails."""\n\nraise ValueError("no such thing")\n'
     with pytest.raises(Problem) as raised:
-        bench.run_bare(made(tmp_path, source))
+        programs.run_bare(made(tmp_path, source))
     assert str(raised.value) == (
         "snippets/demo/example.py: the program ended with status 1: "
         "ValueError: no such thing\n"
         "  To mend it: run it by hand: python snippets/demo/example.py"
     )
-    bench.run_bare(made(tmp_path, source, "wrong_example"))
+    programs.run_bare(made(tmp_path, source, "wrong_example"))
 
 
 def test_a_pair_is_run_together_and_ended() -> None:
     pair = snippet.by_id("sockets/echo_server")
     assert len(pair.roles) > 1
-    bench.run_bare(pair)
+    programs.run_bare(pair)
 
 
 def test_a_program_without_end_is_ended(
@@ -442,7 +366,7 @@ def test_a_program_without_end_is_ended(
     monkeypatch.setattr(record, "TIMEOUT", 1.0)
     source = '"""Waits for ever."""\n\nimport threading\n\nthreading.Event().wait()\n'
     with pytest.raises(Problem, match="was still running after 1 s"):
-        bench.run_bare(made(tmp_path, source))
+        programs.run_bare(made(tmp_path, source))
 
 
 def test_a_server_that_names_no_port_is_told(tmp_path: Path) -> None:
@@ -452,4 +376,4 @@ def test_a_server_that_names_no_port_is_told(tmp_path: Path) -> None:
         'print("hello")\n'
     )
     with pytest.raises(Problem, match=r"never printed 'listening on port \{port\}'"):
-        bench.run_bare(made(tmp_path, source))
+        programs.run_bare(made(tmp_path, source))

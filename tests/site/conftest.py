@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import os
 import subprocess
 import sys
-import threading
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
 
-from handbook import search
+from handbook import audit, search, serving, weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,42 +22,11 @@ REPOSITORY = Path(__file__).parents[2]
 STRICT = ["-E", "-n", "-W", "--keep-going", "-q", "-c", "conf"]
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder and says nothing about it."""
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Drop the line."""
-
-
-class QuietServer(http.server.ThreadingHTTPServer):
-    """Serves a browser, which may hang up in the middle of an answer."""
-
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a browser that hung up; anything else is a fault."""
-        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
-            super().handle_error(request, client_address)
-
-
 @pytest.fixture(scope="session")
 def serve() -> Iterator[Callable[[Path], str]]:
     """Serve folders until the session ends; returns the address of each."""
-    running: list[tuple[QuietServer, threading.Thread]] = []
-
-    def start(folder: Path) -> str:
-        handler = functools.partial(QuietHandler, directory=str(folder))
-        server = QuietServer(("127.0.0.1", 0), handler)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        running.append((server, thread))
-        return f"http://127.0.0.1:{server.server_port}/"
-
-    yield start
-    for server, thread in running:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=5)
+    with ExitStack() as running:
+        yield lambda folder: running.enter_context(serving.serve(folder))
 
 
 @pytest.fixture(scope="session")
@@ -97,14 +64,14 @@ def _build(out: Path, doctrees: Path) -> str:
 
 @pytest.fixture(scope="session")
 def pages(built_site: Path) -> list[str]:
-    """Every page of the site, as a path from its top."""
-    found = sorted(
-        path.relative_to(built_site).as_posix()
-        for path in built_site.rglob("*.html")
-        if not path.relative_to(built_site).parts[0].startswith("_")
-    )
-    assert "index.html" in found
-    return found
+    """Every page of the site, as a path from its top: for what needs no browser."""
+    return weight.pages_of(built_site)
+
+
+@pytest.fixture(scope="session")
+def opened(built_site: Path) -> list[str]:
+    """The pages that a browser opens: a sample, or what HANDBOOK_PAGES names."""
+    return audit.chosen(built_site, os.environ.get("HANDBOOK_PAGES", ""))
 
 
 @pytest.fixture(scope="session")

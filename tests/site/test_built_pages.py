@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 import posixpath
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
 
 from handbook.site import POLICY
+from handbook.snippet import ROOT, find, read
+from handbook.weight import Weight, weigh
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-FIRST_VIEW = 45_000
-NEXT_PAGE = 18_000
-REQUESTS = 14
 
 
 @pytest.fixture(scope="module")
@@ -29,27 +25,7 @@ def soups(built_site: Path, pages: list[str]) -> dict[str, BeautifulSoup]:
     }
 
 
-def zipped(path: Path) -> int:
-    """Return the bytes that a server with gzip sends."""
-    return len(gzip.compress(path.read_bytes(), 6, mtime=0))
-
-
-def needed(soup: BeautifulSoup, name: str) -> set[str]:
-    """Return the files that a browser fetches to show the page, from the top."""
-    found = [
-        str(tag[attribute])
-        for tag, attribute in [
-            *(
-                (tag, "href")
-                for tag in soup.select("link[rel=stylesheet], link[rel=icon]")
-            ),
-            *((tag, "src") for tag in soup.select("script[src], img[src]")),
-        ]
-    ]
-    assert found
-    folder = posixpath.dirname(name)
-    return {posixpath.normpath(posixpath.join(folder, urlsplit(f).path)) for f in found}
-
+pytestmark = pytest.mark.timeout(240)  # the first of these waits for the site's build
 
 OUTSIDE = {"search.html", "404.html"}  # of the order of chapters
 
@@ -178,27 +154,37 @@ def test_code_that_may_scroll_is_reached_by_keyboard_and_named(
     assert found
 
 
-def test_the_weight_of_every_page(
-    soups: dict[str, BeautifulSoup], built_site: Path
+def test_what_a_copy_button_takes_is_the_whole_program(
+    soups: dict[str, BeautifulSoup],
 ) -> None:
-    problems = []
+    seen = set()
     for name, soup in soups.items():
-        if name == "search.html":
-            continue  # it alone loads the index of the search
-        page = zipped(built_site / name)
-        files = needed(soup, name)
-        first = page + sum(zipped(built_site / file) for file in files)
-        if page > NEXT_PAGE:
-            problems.append(f"{name}: {page} bytes zipped, {NEXT_PAGE} are the limit")
-        if first > FIRST_VIEW:
-            problems.append(f"{name}: first view {first}, {FIRST_VIEW} are the limit")
-        if len(files) + 1 > REQUESTS:
-            problems.append(f"{name}: {len(files) + 1} requests")
+        for source in soup.select(".snippet .copy-source"):
+            box = source.find_parent(class_="snippet")
+            assert box is not None
+            path, pre = box.select(".snippet-path"), source.select("pre")
+            assert (len(path), len(pre)) == (1, 1), name
+            where = path[0].get_text().strip()
+            assert pre[0].get_text() == read(ROOT / where).clean, (name, where)
+            seen.add(where)
+    assert {path.relative_to(ROOT).as_posix() for path in find()} <= seen
+
+
+@pytest.fixture(scope="module")
+def weights(built_site: Path, pages: list[str]) -> dict[str, Weight]:
+    """Return what each page weighs."""
+    return {name: weigh(name, built_site) for name in pages}
+
+
+def test_the_weight_of_every_page(weights: dict[str, Weight]) -> None:
+    problems = [
+        f"{name}: {problem}" for name in weights for problem in weights[name].problems()
+    ]
     assert not problems, "\n".join(problems)
 
 
-def test_scripts_nobody_needs_are_left_out(soups: dict[str, BeautifulSoup]) -> None:
-    for name, soup in soups.items():
-        scripts = {posixpath.basename(f).partition("?")[0] for f in needed(soup, name)}
+def test_scripts_nobody_needs_are_left_out(weights: dict[str, Weight]) -> None:
+    for name, weight in weights.items():
+        scripts = {posixpath.basename(file) for file in weight.files}
         scripts = {file for file in scripts if file.endswith(".js")}
         assert scripts <= {"scheme.js", "site.js"}, (name, scripts)

@@ -1,129 +1,62 @@
-"""Every page of the site, on a wide and a narrow screen, light and dark.
+"""The site in a browser, on a wide and a narrow screen, light and dark.
 
-`Inspector` looks for what may not be; the tests at the end prove that it finds it.
+A sample of the pages is opened: each kind, and each class of an element, is among
+them. `make audit` opens all of them, and so do these tests with HANDBOOK_PAGES=all.
+`handbook.audit` looks for what may not be; the tests at the end prove that it finds
+it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import hashlib
+from typing import TYPE_CHECKING
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+
+from handbook import audit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from playwright.sync_api import BrowserContext, ConsoleMessage, Request
+    from playwright.sync_api import BrowserContext
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
-
-WIDE, NARROW, NARROWEST = 1280, 390, 320
 
 SHARDS = 4
 """The pages are dealt out to this many tests, for parallel workers."""
 
-ALL: dict[str, Any] = {}
-STRUCTURE = {"rules": {"color-contrast": {"enabled": False}}}
-COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}
-"""What axe looks for. Every rule once; what depends on the width again on a narrow
-screen, what depends on the scheme again in the dark. Contrast is by far the slowest:
-in code it is measured once here, and computed for both schemes in test_colours.py."""
 
-OUTSIDE = """() => [...document.querySelectorAll("article *")].filter((e) => {
-  if (!e.checkVisibility() || e.closest("svg, .visually-hidden")) return false;
-  if (e.getBoundingClientRect().right <= innerWidth + 1) return false;
-  for (let up = e.parentElement; up; up = up.parentElement) {
-    const flow = getComputedStyle(up).overflowX;
-    if (up.tagName !== "HTML" && flow !== "visible") return false;
-  }
-  return true;
-}).map((e) => e.outerHTML.slice(0, 80))"""
-"""Elements that hang over the right edge: html clips them, so nothing scrolls."""
-
-
-class Inspector:
-    """Opens pages one after another and says what is wrong with each."""
-
-    def __init__(self, context: BrowserContext, top: str) -> None:
-        self.top = top
-        self.seen: list[str] = []
-        self.page = context.new_page()
-        self.page.emulate_media(reduced_motion="reduce")
-        self.page.on("request", self._request)
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.seen.append(f"script: {error}"))
-
-    def _request(self, asked: Request) -> None:
-        if not asked.url.startswith((self.top, "data:", "blob:")):
-            self.seen.append(f"asks another host: {asked.url}")
-
-    def _console(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            self.seen.append(f"console: {message.text}")
-
-    def inspect(self, name: str) -> list[str]:
-        """Return the problems of a page: wide and narrow, light and dark."""
-        self.seen.clear()
-        self.page.set_viewport_size({"width": WIDE, "height": 850})
-        self.page.emulate_media(color_scheme="light")
-        self.page.goto(self.top + name)
-        self.page.evaluate(Axe().axe_script)
-        for width in (WIDE, NARROW):
-            self.page.set_viewport_size({"width": width, "height": 850})
-            self._layout(width)
-            self.page.emulate_media(color_scheme="light")
-            self._axe(f"{width} px, light", ALL if width == WIDE else STRUCTURE)
-            self.page.emulate_media(color_scheme="dark")
-            self._axe(f"{width} px, dark", COLOURS, {"exclude": [[".highlight pre"]]})
-        self.page.set_viewport_size({"width": NARROWEST, "height": 850})
-        self._layout(NARROWEST)
-        return [f"{name}: {problem}" for problem in self.seen]
-
-    def _layout(self, width: int) -> None:
-        root = "document.documentElement"
-        more = self.page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
-        if more > 0:
-            self.seen.append(f"{width} px: scrolls sideways by {more} px")
-        for found in self.page.evaluate(OUTSIDE):
-            self.seen.append(f"{width} px: hangs over the right edge: {found}")
-
-    def _axe(
-        self, where: str, rules: dict[str, Any], context: dict[str, Any] | None = None
-    ) -> None:
-        result = self.page.evaluate(
-            "([context, options]) => axe.run(context || document, options)",
-            [context, {"resultTypes": ["violations"], **rules}],
-        )
-        for violation in result["violations"]:
-            if violation["impact"] in {"critical", "serious", "moderate"}:
-                nodes = violation["nodes"]
-                self.seen.append(
-                    f"{where}: axe: {violation['impact']} {violation['id']}, "
-                    f"{len(nodes)} times: {nodes[0]['html'][:120]}"
-                )
+def problems_of(
+    names: list[str], context: BrowserContext, top: str, site: Path
+) -> list[str]:
+    """Return what is wrong with pages of a site, each with the page's name."""
+    auditor = audit.Auditor(context, top, site)
+    return [
+        f"{name}: {said}" for name in names for said in auditor.audit(name).problems
+    ]
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_every_page_is_clean(
+def test_a_page_keeps_to_the_budgets(
     shard: int,
-    pages: list[str],
+    built_site: Path,
+    opened: list[str],
     site_url: str,
     new_context: Callable[..., BrowserContext],
 ) -> None:
-    inspector = Inspector(new_context(), site_url)
-    problems = []
-    for name in pages[shard::SHARDS]:
-        problems += inspector.inspect(name)
+    by_size = sorted(opened, key=lambda name: (built_site / name).stat().st_size)
+    mine = by_size[shard::SHARDS]
+    problems = problems_of(mine, new_context(), site_url, built_site)
     assert not problems, "\n".join(problems)
 
 
-def test_every_page_is_complete_without_javascript(
-    pages: list[str], site_url: str, new_context: Callable[..., BrowserContext]
+def test_a_page_is_complete_without_javascript(
+    opened: list[str], site_url: str, new_context: Callable[..., BrowserContext]
 ) -> None:
     context = new_context(java_script_enabled=False, reduced_motion="reduce")
     page = context.new_page()
-    for name in pages:
+    for name in opened:
         page.set_viewport_size({"width": 1280, "height": 800})
         page.goto(site_url + name)
         assert page.locator("article h1").is_visible(), name
@@ -133,6 +66,26 @@ def test_every_page_is_complete_without_javascript(
     assert not page.locator(".sidebar-tree a").first.is_visible()
     page.locator(".nav-overlay-icon").click()
     page.locator(".sidebar-tree a").first.click(trial=True)
+
+
+def test_a_script_that_comes_late_moves_nothing(
+    built_site: Path,
+    opened: list[str],
+    site_url: str,
+    new_context: Callable[..., BrowserContext],
+) -> None:
+    height = "document.documentElement.scrollHeight"
+    for width in (1280, 390):
+        page = new_context(viewport={"width": width, "height": 800}).new_page()
+        for name in opened:
+            if 'class="timeline"' not in (built_site / name).read_text("utf-8"):
+                continue
+            page.goto(site_url + name)
+            after = page.evaluate(height)
+            page.route("**/site.js*", lambda route: route.abort())
+            page.goto(site_url + name)
+            assert page.evaluate(height) == after, (name, width)
+            page.unroute("**/site.js*")
 
 
 def test_the_drawers_open_with_the_keyboard(
@@ -162,35 +115,13 @@ def test_the_chosen_scheme_is_kept(
     assert page.evaluate(colour) == after
 
 
-def test_the_search_finds_a_chapter(
-    built_site: Path,
-    pages: list[str],
-    site_url: str,
-    new_context: Callable[..., BrowserContext],
-) -> None:
-    page = new_context().new_page()
-    chapters = [name for name in pages if "/" in name] or pages
-    chapter = max(chapters, key=lambda name: (built_site / name).stat().st_size)
-    page.goto(site_url + chapter)
-    words = page.locator("article h1").inner_text().removesuffix("#").split()
-    words = [word for word in words if len(word) > 3 and word.isalpha()]
-    faults: list[str] = []
-    page.on("console", lambda said: faults.append(said.text))
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.locator(".sidebar-search").fill(" ".join(words))
-    page.keyboard.press("Enter")
-    page.locator(f'#search-results a[href^="{chapter}"]').first.wait_for()
-    page.wait_for_load_state("networkidle")
-    assert not faults
-
-
 def test_paper_shows_the_text_and_no_sidebars(
-    pages: list[str], site_url: str, new_context: Callable[..., BrowserContext]
+    opened: list[str], site_url: str, new_context: Callable[..., BrowserContext]
 ) -> None:
     page = new_context(viewport={"width": 700, "height": 1000}).new_page()
     page.emulate_media(media="print")
     folded = 0
-    for name in pages:
+    for name in opened:
         page.goto(site_url + name)
         for gone in (".sidebar-drawer", ".toc-drawer", ".mobile-header", ".copybtn"):
             assert not page.locator(f"{gone}:visible").count(), (name, gone)
@@ -219,7 +150,7 @@ def test_paper_shows_the_text_and_no_sidebars(
     assert folded, "no page folds anything: look at what this test is for"
 
 
-# ------------------------------------------------------- what `Inspector` must find
+# ------------------------------------------------------- what the audit must find
 
 GOOD = """<!doctype html><html lang="en"><head><title>A page</title>
 <meta name="viewport" content="width=device-width,initial-scale=1">
@@ -227,6 +158,13 @@ GOOD = """<!doctype html><html lang="en"><head><title>A page</title>
 <h1>A page</h1>%s</article></main></body></html>"""
 
 POLICY = """<meta http-equiv="Content-Security-Policy" content="script-src 'self'">"""
+
+NOISE = "".join(
+    hashlib.sha256(bytes([n // 256, n % 256])).hexdigest() for n in range(700)
+)
+"""Text that gzip makes half as long, and no less."""
+
+PICTURE = '<svg xmlns="http://www.w3.org/2000/svg"/>'
 
 FAULTS = {
     "sideways": ('<p style="width:900px">wide</p>', "scrolls sideways"),
@@ -245,6 +183,22 @@ FAULTS = {
         "px, dark: axe: serious color-contrast",
     ),
     "no name": ("<button></button>", "button-name"),
+    "heavy": (f"<p>{NOISE}</p>", "bytes of HTML, 18000 are the budget"),
+    "many requests": (
+        "".join(f'<img alt="" src="{n}.svg">' for n in range(14)),
+        "15 requests of a first view",
+    ),
+    "a script that loads": (
+        """<script>for (let n = 0; n < 14; n++) fetch(n + ".svg");</script>""",
+        "15 requests of a first view",
+    ),
+    "shift": (
+        """<p id="late"></p><p>Text.</p><script>
+        requestAnimationFrame(() => requestAnimationFrame(() => {
+          document.getElementById("late").style.height = "400px";
+        }));</script>""",
+        "the layout shifts",
+    ),
 }
 
 
@@ -255,7 +209,7 @@ def test_a_good_page_passes(
 ) -> None:
     (tmp_path / "index.html").write_text(GOOD % "<p>Text.</p>", "utf-8")
     top = serve(tmp_path)
-    assert Inspector(new_context(), top).inspect("index.html") == []
+    assert problems_of(["index.html"], new_context(), top, tmp_path) == []
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -267,6 +221,8 @@ def test_a_bad_page_is_found(
 ) -> None:
     body, words = FAULTS[fault]
     (tmp_path / "index.html").write_text(GOOD % body, "utf-8")
+    for number in range(14):
+        (tmp_path / f"{number}.svg").write_text(PICTURE, "utf-8")
     top = serve(tmp_path)
-    problems = Inspector(new_context(), top).inspect("index.html")
+    problems = problems_of(["index.html"], new_context(), top, tmp_path)
     assert any(words in problem for problem in problems), problems

@@ -21,6 +21,35 @@ MARKER = re.compile(r"^[ \t]*# \[/?[\w-]+\][ \t]*\n", re.MULTILINE)
 REPOSITORY = Path(__file__).parents[2]
 
 
+EACH_STEP = """(figure, steps) => {
+  const buttons = [...figure.querySelectorAll("button")];
+  const forward = buttons.find((button) => button.textContent.startsWith("Next"));
+  return Array.from({length: steps}, () => {
+    const box = forward.getBoundingClientRect();
+    if (box.top < 0 || box.bottom > innerHeight) {
+      forward.scrollIntoView({block: "center", behavior: "instant"});
+    }
+    forward.click();
+    return {
+      now: [...figure.querySelectorAll(".tl-now")]
+          .map(row => row.dataset.step),
+      later: figure.querySelectorAll(".tl-later").length,
+      count: figure.querySelector(".timeline-count").textContent,
+      code: figure.querySelector(".timeline-code").textContent,
+      said: figure.querySelector(".timeline-said").textContent,
+      kernel: [...figure.querySelectorAll(".timeline-kernel li")]
+          .map(item => item.textContent),
+      lit: [...document.querySelectorAll(".line-now")]
+          .map(line => [line.id, line.textContent.trim()]),
+      row: figure.querySelector(".tl-now").getBoundingClientRect(),
+      panel: figure.querySelector(".timeline-steps")
+          .getBoundingClientRect(),
+    };
+  });
+}"""
+"""Presses "Next" so often, and says each time what the page then shows."""
+
+
 def with_timelines(built_site: Path, pages: list[str]) -> list[str]:
     """Return the pages that show a run."""
     found = [n for n in pages if 'class="timeline"' in (built_site / n).read_text()]
@@ -28,7 +57,7 @@ def with_timelines(built_site: Path, pages: list[str]) -> list[str]:
     return found
 
 
-def opened(context: BrowserContext, address: str) -> tuple[Page, Locator]:
+def open_at(context: BrowserContext, address: str) -> tuple[Page, Locator]:
     """Open a page and return it with its first timeline."""
     page = context.new_page()
     page.goto(address)
@@ -45,7 +74,7 @@ def test_each_step_lights_its_row_its_line_and_the_kernel(
 ) -> None:
     context = new_context(viewport={"width": width, "height": 800})
     for name in with_timelines(built_site, pages):
-        page, figure = opened(context, site_url + name)
+        page, figure = open_at(context, site_url + name)
         soup = BeautifulSoup((built_site / name).read_text(), "html.parser")
         drawn = soup.select_one("figure.timeline")
         assert drawn is not None
@@ -53,26 +82,10 @@ def test_each_step_lights_its_row_its_line_and_the_kernel(
         words = [li.get_text() for li in drawn.select(".timeline-text li")]
         assert len(rows) == len(words), name
         kept: dict[str, str] = {}
-        forward = figure.get_by_role("button", name="Next")
-        for number, (row, said) in enumerate(zip(rows, words, strict=True), 1):
-            forward.click()
-            seen = figure.evaluate(
-                """figure => ({
-                    now: [...figure.querySelectorAll(".tl-now")]
-                        .map(row => row.dataset.step),
-                    later: figure.querySelectorAll(".tl-later").length,
-                    count: figure.querySelector(".timeline-count").textContent,
-                    code: figure.querySelector(".timeline-code").textContent,
-                    said: figure.querySelector(".timeline-said").textContent,
-                    kernel: [...figure.querySelectorAll(".timeline-kernel li")]
-                        .map(item => item.textContent),
-                    lit: [...document.querySelectorAll(".line-now")]
-                        .map(line => [line.id, line.textContent.trim()]),
-                    row: figure.querySelector(".tl-now").getBoundingClientRect(),
-                    panel: figure.querySelector(".timeline-steps")
-                        .getBoundingClientRect(),
-                })"""
-            )
+        steps = figure.evaluate(EACH_STEP, len(rows))
+        for number, (row, said, seen) in enumerate(
+            zip(rows, words, steps, strict=True), 1
+        ):
             where = f"{name}, step {number}"
             assert seen["now"] == [row["data-step"]], where
             assert seen["later"] == len(rows) - number, where
@@ -100,6 +113,7 @@ def test_each_step_lights_its_row_its_line_and_the_kernel(
             assert sorted(seen["kernel"]) == sorted(still), where
             assert seen["row"]["top"] >= 0, f"{where}: the row is above the window"
             assert seen["row"]["bottom"] <= seen["panel"]["top"], f"{where}: hidden"
+        forward = figure.get_by_role("button", name="Next")
         assert forward.get_attribute("aria-disabled") == "true"
         page.close()
 
@@ -115,7 +129,7 @@ def line_of_program(id: str) -> str:  # noqa: A002 - the word that HTML uses
 def test_the_kernels_counts_before_anybody_accepts(
     site_url: str, new_context: Callable[..., BrowserContext]
 ) -> None:
-    _, figure = opened(new_context(), site_url + BEFORE_ACCEPT)
+    _, figure = open_at(new_context(), site_url + BEFORE_ACCEPT)
     forward = figure.get_by_role("button", name="Next")
     while "connect()" not in figure.locator(".timeline-told").inner_text():
         forward.click()
@@ -128,7 +142,7 @@ def test_the_kernels_counts_before_anybody_accepts(
 def test_the_keys_step_too(
     site_url: str, new_context: Callable[..., BrowserContext]
 ) -> None:
-    page, figure = opened(new_context(), site_url + BEFORE_ACCEPT)
+    page, figure = open_at(new_context(), site_url + BEFORE_ACCEPT)
     count = figure.locator(".timeline-count")
     rows = figure.locator(".tl-event").count()
     figure.get_by_role("button", name="Next").focus()
@@ -154,13 +168,13 @@ def test_the_keys_step_too(
 
 def test_without_javascript_the_picture_is_as_it_was(
     built_site: Path,
-    pages: list[str],
+    opened: list[str],
     site_url: str,
     new_context: Callable[..., BrowserContext],
 ) -> None:
     plain = new_context(java_script_enabled=False)
-    for name in with_timelines(built_site, pages):
-        _, figure = opened(plain, site_url + name)
+    for name in with_timelines(built_site, opened):
+        _, figure = open_at(plain, site_url + name)
         assert figure.locator("svg").is_visible()
         assert not figure.locator("button").count(), "a button that does nothing"
         assert not figure.locator(".tl-later").count()
@@ -169,7 +183,7 @@ def test_without_javascript_the_picture_is_as_it_was(
 def test_before_the_first_step_the_whole_picture_shows(
     site_url: str, new_context: Callable[..., BrowserContext]
 ) -> None:
-    _, figure = opened(new_context(), site_url + BEFORE_ACCEPT)
+    _, figure = open_at(new_context(), site_url + BEFORE_ACCEPT)
     assert figure.get_by_role("button", name="Next").is_visible()
     assert not figure.locator(".tl-later, .tl-now").count()
     assert not figure.locator(".timeline-told").inner_text()

@@ -4,3 +4,5 @@ try {
 } catch {
   document.body.dataset.theme = "auto";
 }
+// And the room for what scripts add is there from the start: nothing shifts.
+document.documentElement.classList.remove("no-js");

@@ -1,0 +1,310 @@
+"""The catalogue: every program, as a page to filter, a zip, and JSON for machines.
+
+`entries` reads files only; the directive and the files beside the site are Sphinx's.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+
+from handbook import archive, boxes, facts, pages
+from handbook.directives import Directive
+from handbook.problem import Problem
+from handbook.sidebar import short_title
+from handbook.snippet import (
+    ROOT,
+    Snippet,
+    companions,
+    companions_of_pairs,
+    find,
+    read,
+)
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.util.typing import ExtensionMetadata
+
+JSON, ZIP = "snippets/snippets.json", "snippets/snippets.zip"
+VERSION = 1
+"""Of the JSON: raised when a key changes its meaning or goes away."""
+
+README = """\
+Every program of the handbook on sockets, ports and WebSockets, a folder for each part.
+Each runs by itself with Python 3.11 or later; what else it needs stands at its top.
+They are licensed 0BSD: copy what you like, without a notice.
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A program or a file beside one, and where the handbook shows it.
+
+    Attributes:
+        id: `part/name`.
+        file: its path in the repository.
+        download: its path on the site.
+        shows: what it shows, in a line; "" for a file that is no program.
+        needs: what it cannot do without, as its docstring says.
+        pair: the file whose docstring says how the two run together, or "".
+        lines: how long it is, as readers see it.
+        page: the document that shows it first.
+        sha256: of the file as the site serves it.
+    """
+
+    id: str
+    file: str
+    download: str
+    shows: str
+    needs: tuple[str, ...]
+    pair: str
+    lines: int
+    page: str
+    sha256: str
+
+    @property
+    def anchor(self) -> str:
+        """Where on the page it stands."""
+        return f"snippet-{self.id.replace('/', '-')}"
+
+
+def all_snippets(root: Path) -> list[Snippet]:
+    """Read every program and every file beside one."""
+    return [read(path, root) for path in [*find(root), *companions(root)]]
+
+
+def entries(root: Path = ROOT) -> list[Entry]:
+    """List all that pages show, page by page in the order of the handbook."""
+    by_name = {page.docname: page for page in pages.read_all(root)}
+    found: dict[str, Snippet] = {each.where: each for each in all_snippets(root)}
+    leads = companions_of_pairs(root)
+    listed: dict[str, Entry] = {}
+    for docname in facts.in_order(by_name):
+        page = by_name[docname]
+        for block in page.named("literalinclude"):
+            path = (page.path.parent / block.argument).resolve()
+            where = path.relative_to(root.resolve()).as_posix()
+            if where in listed or where not in found:
+                continue
+            program = found[where]
+            lead = leads.get(program.id, program.id if program.roles else "")
+            listed[where] = Entry(
+                program.id,
+                where,
+                boxes.served(program),
+                program.summary,
+                program.needs,
+                f"snippets/{lead}.py" if lead else "",
+                len(program.clean.splitlines()),
+                docname,
+                hashlib.sha256(program.clean.encode()).hexdigest(),
+            )
+    return list(listed.values())
+
+
+def as_json(listed: list[Entry], site: str) -> str:
+    """Write the catalogue for machines.
+
+    Args:
+        listed: what `entries` returned.
+        site: the published address, or "" where none is known.
+    """
+    told: dict[str, Any] = {
+        "version": VERSION,
+        "license": "0BSD",
+        "site": site or None,
+        "snippets": [
+            dataclasses.asdict(each) | {"page": f"{each.page}.html#{each.anchor}"}
+            for each in listed
+        ],
+    }
+    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+
+
+def as_zip(root: Path = ROOT) -> bytes:
+    """Pack all programs and what lies beside them, as readers copy them."""
+    files = {each.where: each.clean.encode() for each in all_snippets(root)}
+    return archive.zipped(files | {"README.txt": README.encode()})
+
+
+class Catalogue(Directive):
+    """List every program under the chapter that shows it, with a form to filter.
+
+    `{catalogue}` takes no argument. Without JavaScript the form stays hidden.
+    """
+
+    has_content = False
+
+    def build(self) -> list[nodes.Node]:
+        """Build a section for each part."""
+        self.depend(*[page.path for page in pages.read_all(self.root)])
+        listed = entries(self.root)
+        self.depend(*[self.root / each.file for each in listed])
+        parts: dict[str, dict[str, list[Entry]]] = {}
+        for each in listed:
+            part = each.page.partition("/")[0]
+            parts.setdefault(part, {}).setdefault(each.page, []).append(each)
+        told = self._files() + self._form(listed)
+        made: list[nodes.Node] = [nodes.raw("", told, format="html")]
+        for part, by_page in parts.items():
+            title = self._title(f"{part}/index")
+            section = nodes.section(ids=[f"programs-{part}"], names=[part])
+            section += nodes.title(title, title)
+            groups = "".join(self._group(*each) for each in by_page.items())
+            section += nodes.raw("", groups, format="html")
+            made.append(section)
+        return made
+
+    def _files(self) -> str:
+        return (
+            f'<p>All in one: <a download="" href="{self.up}{ZIP}">snippets.zip</a>. '
+            f'For machines: <a href="{self.up}{JSON}">snippets.json</a>, with the '
+            "needs, the page and the SHA-256 of each file.</p>"
+        )
+
+    def _form(self, listed: list[Entry]) -> str:
+        programs = sum(each.file.endswith(".py") for each in listed)
+        return (
+            '<form class="catalogue-filter" role="search" hidden="">'
+            '<input type="search" aria-label="Filter the programs" '
+            'placeholder="Filter: recv, Linux, websockets …" autocomplete="off" />'
+            '<label><input type="checkbox" value="any-system" /> any system</label>'
+            '<label><input type="checkbox" value="no-package" /> no package</label>'
+            f"<output>{programs} programs, {len(listed) - programs} files beside "
+            "them</output></form>"
+        )
+
+    def _group(self, docname: str, listed: list[Entry]) -> str:
+        rows = "".join(row(each, self.up) for each in listed)
+        return (
+            f'<div class="catalogue-group"><h3><a href="{self.up}{docname}.html">'
+            f"{escape(self._title(docname))}</a></h3><ul>{rows}</ul></div>"
+        )
+
+    def _title(self, docname: str) -> str:
+        if docname in self.env.titles and docname in self.env.metadata:
+            return short_title(self.env, docname)
+        page = pages.read(self.root / "docs" / f"{docname}.md", self.root / "docs")
+        short = page.front.get("short")
+        return short or (page.headings[0].text if page.headings else docname)
+
+
+def row(each: Entry, up: str) -> str:
+    """Write a line of the catalogue: a link to the chapter, and a download.
+
+    Args:
+        each: the program or file.
+        up: the way from the page to the site's root.
+    """
+    name = each.file.rpartition("/")[2]
+    fits = [] if any(map(_is_system, each.needs)) else ["any-system"]
+    if not any(need.startswith("pip install") for need in each.needs):
+        fits.append("no-package")
+    about = ", ".join([f"{each.lines} lines", *each.needs])
+    return (
+        f'<li class="{" ".join(fits)}"><a href="{up}{each.page}.html#{each.anchor}">'
+        f"<code>{name}</code></a> {escape(each.shows)} "
+        f"<small>{escape(about)}</small> "
+        f'<a download="{name}" href="{up}{each.download}" '
+        f'aria-label="Download {name}">Download</a></li>'
+    )
+
+
+def _is_system(need: str) -> bool:
+    """Say whether a need ties a program to a system or to what is installed there."""
+    return not need.startswith("pip install") and "." not in need
+
+
+class Files(Directive):
+    """List some files of the catalogue: `{files} part/name part/page.html`."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def build(self) -> list[nodes.Node]:
+        """Build their lines."""
+        known = {each.id: each for each in entries(self.root)}
+        rows = []
+        for name in self.arguments[0].split():
+            if name not in known:
+                raise Problem(
+                    ":".join(str(part) for part in self.get_source_info()),
+                    f"no page shows a program {name}",
+                    "name programs as in '{files} sockets/echo_server'",
+                )
+            self.depend(self.root / known[name].file)
+            rows.append(row(known[name], self.up))
+        told = f'<div class="catalogue-group"><ul>{"".join(rows)}</ul></div>'
+        return [nodes.raw("", told, format="html")]
+
+
+class Tested(Directive):
+    """List what the tests of a file try, in the words of their names.
+
+    `{tested} part/test_name` names files of `tests/`, without their ending.
+    """
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def build(self) -> list[nodes.Node]:
+        """Build a folded list."""
+        tried: list[str] = []
+        for name in self.arguments[0].split():
+            path = self.root / "tests" / f"{name}.py"
+            self.depend(path)
+            here = ":".join(str(part) for part in self.get_source_info())
+            if not path.exists():
+                raise Problem(
+                    here,
+                    f"there is no tests/{name}.py",
+                    "name a file of tests/, as in '{tested} sockets/test_echo_pair'",
+                )
+            tried += [
+                node.name.removeprefix("test_").replace("_s_", "'s ").replace("_", " ")
+                for node in ast.parse(path.read_text("utf-8")).body
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+                and node.name.startswith("test_")
+            ]
+        items = "".join(f"<li>{escape(each)}</li>" for each in tried)
+        told = (
+            f'<details class="tested"><summary>How it is tested: {len(tried)} tests'
+            f"</summary><ul>{items}</ul></details>"
+        )
+        return [nodes.raw("", told, format="html")]
+
+
+def write_files(app: Sphinx, error: Exception | None) -> None:
+    """Write the JSON and the zip beside the programs of the site."""
+    if error is not None or app.builder.name != "html":
+        return
+    root = Path(app.srcdir).parent
+    try:
+        told = as_json(entries(root), app.config.html_baseurl)
+        packed = as_zip(root)
+    except Problem:
+        return  # the pages that show programs tell of it
+    (Path(app.outdir) / "snippets").mkdir(exist_ok=True)
+    (Path(app.outdir) / JSON).write_text(told, "utf-8")
+    (Path(app.outdir) / ZIP).write_bytes(packed)
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Register with Sphinx."""
+    app.add_directive("catalogue", Catalogue)
+    app.add_directive("files", Files)
+    app.add_directive("tested", Tested)
+    app.connect("build-finished", write_files)
+    return {
+        "version": "1",
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }
