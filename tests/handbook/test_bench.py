@@ -10,7 +10,16 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from handbook import bench, directives, lookup, pages, record, snippet
+from handbook import (
+    bench,
+    catalogue,
+    directives,
+    lookup,
+    pages,
+    record,
+    sheet,
+    snippet,
+)
 from handbook.bench import cost, programs
 from handbook.bench import plain as plain_text
 from handbook.bench.build import Bench
@@ -50,7 +59,8 @@ def plain() -> Plain:
 def test_every_directive_of_the_handbook_is_written_out(plain: Plain) -> None:
     app = MagicMock()
     directives.setup(app)
-    lookup.setup(app)
+    for module in (lookup, catalogue, sheet):
+        module.setup(app)
     ours = {call.args[0] for call in app.add_directive.call_args_list}
     assert set(plain.written) == ours, (
         "write it out in Plain, so the floor stays honest"

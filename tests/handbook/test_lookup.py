@@ -66,6 +66,7 @@ def handbook(tmp_path: Path) -> Path:
         snippet = by_id(name, tmp_path)
         record.save(snippet, record.run(snippet))
     (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/redirects.txt").touch()
     (tmp_path / "tests").mkdir()
     return tmp_path
 

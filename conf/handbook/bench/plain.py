@@ -12,12 +12,13 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 
-from handbook import claims, pages, record, timeline
+from handbook import catalogue, claims, pages, record, timeline
 from handbook.problem import Problem, place
 from handbook.snippet import FILES, by_id
 from handbook.snippet import read as read_snippet
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from markdown_it.token import Token
@@ -107,6 +108,15 @@ class Plain:
             "not-so": self._not_so,
             "ledger": self._ledger,
             "ledger-summary": self._ledger_summary,
+            "calls": self._nested,
+            "errors-in-short": lambda _: "",  # looked up: the floor has none
+            "catalogue": lambda _: self._programs(catalogue.entries(self.root)),
+            "files": lambda block: self._programs(
+                each
+                for each in catalogue.entries(self.root)
+                if each.id in block.argument.split()
+            ),
+            "tested": lambda block: prose(block.argument) + "\n",
         }
 
     def write(self, target: Path) -> None:
@@ -277,6 +287,13 @@ class Plain:
                 text += f"The test: `{made.where}`\n\n" + fence("python", made.code)
                 text += "\n"
         return text
+
+    def _programs(self, listed: Iterable[catalogue.Entry]) -> str:
+        return "".join(
+            f"- `{each.file}` {prose(each.shows)} {each.lines} lines. "
+            f"{prose(', '.join(each.needs))}\n"
+            for each in listed
+        )
 
     def _ledger_summary(self, block: Block) -> str:
         del block
