@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handbook import check, claims, pages, record
+from handbook import check, claims, compare, pages, record, recordings
 from handbook.problem import Problem, place
 from handbook.snippet import ROOT, Snippet, companions_of_pairs
 from handbook.snippet import read as read_snippet
@@ -128,14 +128,14 @@ def rerun(snippet: Snippet) -> str:
 
     Problem if it misbehaves or does something else than its recording says.
     """
-    recorded = record.load(snippet)
+    recorded = recordings.load(snippet)
     lacking = snippet.missing()
     if lacking:
         return f"not compared: needs {', '.join(lacking)}, which is not here"
     now = record.run(snippet)
     if sys.platform != "linux":
         return "it ran; recordings are compared on Linux only"
-    difference = record.diff(recorded, now, snippet)
+    difference = compare.diff(recorded, now, snippet)
     if difference:
         raise check.stale(snippet.root, snippet, difference)
     return ""
