@@ -7,6 +7,7 @@ them all, for `make check` and for the tests.
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import functools
 import importlib.metadata
@@ -51,6 +52,7 @@ WORDS = (900, 1500)
 BRIEF = 80  # words: half a minute of reading
 DIRECTIVES_OF_CODE = ("code-block", "code", "sourcecode", "parsed-literal")
 REFUSED = ("include", "raw", "eval-rst")
+QUOTED = re.compile(r"^- `(?P<words>[^`\n]+)`", re.MULTILINE)
 TYPED = (
     *("make", "python", "python3", "git", "ss", "apt", "cd", "curl", "nc", "strace"),
     *("sudo", "nstat", "lsof", "ip"),
@@ -93,7 +95,7 @@ def problems(root: Path = ROOT) -> list[Problem]:
         found += check(root, read, snippets)
     terms = glossary_terms(read)
     for page in read:
-        for look in (fences, includes, ledgered, timelines, glossary):
+        for look in (fences, includes, ledgered, timelines, glossary, quoted):
             found += look(root, page)
         found += explained(root, page, terms)
         if pages.is_chapter(root, page):
@@ -599,6 +601,43 @@ def timelines(root: Path, page: Page) -> Iterator[Problem]:
                 )
 
 
+def quoted(root: Path, page: Page) -> Iterator[Problem]:
+    """What a line of {notice} begins with stands in an output or program of the page.
+
+    `…` in a quotation stands for what is left out.
+    """
+    whole = _squeezed("\n".join(_shown_on(root, page)))
+    for block in page.named("notice"):
+        for match in QUOTED.finditer(block.body):
+            pieces = [_squeezed(piece) for piece in match["words"].split("…")]
+            if all(piece in whole for piece in pieces):
+                continue
+            row = block.body.count("\n", 0, match.start()) + len(block.options) + 1
+            yield Problem(
+                place(root, block.path, block.line + row),
+                f"`{match['words']}` stands in no output or program of the page",
+                "quote what is printed now, and read the sentence behind it again",
+            )
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _shown_on(root: Path, page: Page) -> Iterator[str]:
+    """Give what a page shows of runs: programs, outputs and the commands to type."""
+    for block in page.named("literalinclude"):
+        path = page.path.parent / block.argument
+        if path.is_file():
+            yield path.read_text("utf-8")
+    for block in page.named("recorded"):
+        path = root / "snippets" / f"{block.argument}.py"
+        if not path.is_file():
+            continue
+        with contextlib.suppress(Problem):  # told of by those who read the program
+            yield from recordings.load(read_snippet(path, root)).transcripts.values()
+
+
 def glossary(root: Path, page: Page) -> Iterator[Problem]:
     """The terms of a glossary stand in the order of the alphabet."""
     for block in page.named("glossary"):
@@ -749,5 +788,7 @@ def _length(root: Path, page: Page) -> Iterator[Problem]:
             f"{words} words of prose; a chapter has {WORDS[0]} to {high}",
             "cut what does not answer the title's question"
             if words > high
-            else "say what the outcomes of the chapter need",
+            else "answer what a reader asks next, a section for each question, and "
+            "show each answer by a program or a claim; a short one is an entry of "
+            "docs/reference/questions.md instead",
         )

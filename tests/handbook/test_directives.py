@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -245,3 +246,7 @@ def test_the_form_names_every_directive_and_no_other() -> None:
     told = set(re.findall(r"`\{([a-z-]+)\}", " ".join(cells)))
     assert there - told == {"code-block"}  # told of in the text
     assert told - there == set()
+    lines = [line for line in form.splitlines() if line.startswith(("- ", "| `"))]
+    assert [line for line, times in Counter(lines).items() if times > 1] == []
+    rows = Counter(re.findall(r"`\{([a-z-]+)\}", cell)[0] for cell in cells)
+    assert [name for name, times in rows.items() if times > 1] == []

@@ -99,6 +99,13 @@ BROKEN = {
         ),
         [CHAPTER + ":{}: an output without 'What to notice' under it"],
     ),
+    "a quotation that is printed no more": (
+        (CHAPTER, "```{notice}\n", "```{notice}\n- `a port … for tea`: it says so.\n"),
+        [
+            CHAPTER + ":{}: `a port … for tea` stands in no output or program",
+            "quote what is printed now",
+        ],
+    ),
     "a long opening": (
         (CHAPTER, "Because your server", "Because " + "really " * 60 + "your server"),
         ["the opening takes", "answer the title's question first"],
