@@ -16,12 +16,13 @@ C      =
 BASE   = origin/main
 PART   =
 NAME   =
+export K C BASE PART NAME  # a recipe takes them from there, whatever is in them
 ARGS  ?=
 SPHINX := $(BIN)/python -m sphinx -n -W --keep-going -c conf
 SOURCES := conf snippets tests
 export PYTHONPATH := conf
 
-.PHONY: help live html zip epub chapter new-chapter changes links test check
+.PHONY: help live html zip epub chapter format new-chapter changes links test check
 .PHONY: conformance lint types record audit bench clean lock
 
 help:  ## list what make can do
@@ -37,7 +38,7 @@ $(READY): requirements.txt
 	@touch $@
 
 live: $(READY)  ## serve the site on loopback, rebuild and reload on every edit
-	@$(BIN)/python -m handbook port $(PORT)
+	@$(BIN)/python -m handbook port '$(PORT)'
 	@HANDBOOK_LIVE=1 $(BIN)/sphinx-autobuild -n --keep-going -c conf --host 127.0.0.1 --port $(PORT) \
 	  $(if $(NO_BROWSER),,--open-browser) --watch snippets --watch conf --watch tests \
 	  --ignore '*/__pycache__/*' --re-ignore '.*\.pyc$$|.*~$$|.*\.swp$$' $(ARGS) docs build/live
@@ -55,7 +56,7 @@ epub: $(READY)  ## the handbook as a book for reading devices
 	@echo "built: $(CURDIR)/build/epub/sockets-ports-websockets.epub"
 
 test: $(READY)  ## run every program, claim and page test
-	@$(BIN)/python -m pytest -n auto --dist worksteal $(if $(K),-k '$(K)') $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(if $(K),-k "$$K") $(ARGS)
 
 record: $(READY)  ## run programs and keep what they print and do
 	@$(BIN)/python -m handbook record $(S)
@@ -68,22 +69,27 @@ check: $(READY)  ## all that a pull request must pass: lint, types, cold build, 
 	@echo '-- tests'; $(MAKE) test
 
 lint: $(READY)  ## formatting, style and spelling
-	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES) || { echo '  To mend it: make format'; exit 1; }
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/rumdl check docs README.md CONTRIBUTING.md
 	@$(BIN)/codespell docs conf snippets tests README.md CONTRIBUTING.md Makefile
+
+format: $(READY)  ## format programs, tests and pages as make lint wants them
+	@$(BIN)/ruff check -q --fix-only $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/rumdl fmt -q docs README.md CONTRIBUTING.md
 
 types: $(READY)  ## check the types of the tools, the programs and the tests
 	@$(BIN)/mypy conf/handbook tests $(wildcard snippets/*/*.py)
 
 chapter: $(READY)  ## check one chapter and build its page, in seconds
-	@$(BIN)/python -m handbook chapter '$(C)'
+	@$(BIN)/python -m handbook chapter "$$C"
 
 new-chapter: $(READY)  ## write a chapter to start from, with program and test
-	@$(BIN)/python -m handbook new-chapter '$(PART)' '$(NAME)'
+	@$(BIN)/python -m handbook new-chapter "$$PART" "$$NAME"
 
 changes: $(READY)  ## what changes on the pages against BASE=origin/main
-	@$(BIN)/python -m handbook changes --base '$(BASE)' $(ARGS)
+	@$(BIN)/python -m handbook changes --base "$$BASE" $(ARGS)
 
 links: $(READY)  ## follow every link to another host (needs the network)
 	@$(SPHINX) -q -b linkcheck docs build/links

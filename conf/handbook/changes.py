@@ -403,6 +403,7 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
         changes, lost = compare(*chosen.sites), gone(*chosen.sites)
         write(changes, lost, chosen.sites[1], chosen.out)
     else:
+        print("building the site twice: that takes a minute or two", flush=True)
         changes, lost = between(chosen.base, root, chosen.out)
     print(summary(changes, lost))
     print(f"What was taken away and added: {chosen.out / 'index.html'}")

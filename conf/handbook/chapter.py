@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 import webbrowser
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from handbook import check, claims, compare, pages, record, recordings
-from handbook.problem import Problem, place
+from handbook.problem import Problem, nearest, place
 from handbook.snippet import ROOT, Snippet, companions_of_pairs
 from handbook.snippet import read as read_snippet
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SECONDS = 600  # that its tests, or a first build on a slow machine, may take
 
@@ -92,13 +90,18 @@ def find(name: str, root: Path = ROOT) -> Chapter:
     wanted = name.removeprefix("docs/").removesuffix(".md")
     page = next((page for page in read if page.docname == wanted), None)
     if page is None:
-        part = wanted.partition("/")[0]
-        near = [p.docname for p in read if p.docname.startswith(f"{part}/")]
+        known = [page.docname for page in read]
+        near = nearest(wanted.replace("_", "-"), known)
+        if (root / "docs" / f"{wanted}.md").is_file():
+            raise Problem(
+                f"C={name}",
+                "a page and no chapter: it has no programs and tests of its own",
+                "make html builds it, and make check looks at it",
+            )
         raise Problem(
             f"C={name}" if name else "make chapter",
             "no chapter of that name" if name else "no chapter named",
-            "make chapter C=part/name, with one of: "
-            + ", ".join(near or [p.docname for p in read]),
+            "make chapter C=part/name, with one of: " + ", ".join(near or known),
         )
     programs = {program for _, program in check.included(root, page)}
     owners = companions_of_pairs(root)
@@ -182,6 +185,34 @@ def tests(chapter: Chapter) -> tuple[bool, str]:
     return done.returncode == 0, done.stdout + done.stderr
 
 
+def lint(chapter: Chapter) -> list[str]:
+    """Say what `make lint` would find in the chapter's own files."""
+    names = [f"snippets/{name}.py" for name in chapter.programs]
+    files = [path for name in names if (path := chapter.root / name).is_file()]
+    code = [str(path.relative_to(chapter.root)) for path in [*files, *chapter.tests]]
+    page = str(chapter.page.path.relative_to(chapter.root))
+    short = ("--output-format", "concise")
+    told = []
+    for tool, words, mend in (
+        ("ruff", ("format", "--check", *short, *code), "make format"),
+        ("ruff", ("check", *short, *code), "mend the line; make format mends some"),
+        ("rumdl", ("check", "-q", page), "mend the line; make format mends some"),
+        ("codespell", (page, *code), "mend the word"),
+    ):
+        if tool == "ruff" and not code:
+            continue
+        found = shutil.which(tool, path=str(Path(sys.executable).parent))
+        if found is None:
+            raise Problem(
+                f"make chapter: {tool}", "is not installed", "make clean ALL=1"
+            )
+        done = _run(chapter.root, found, *words)
+        if done.returncode:
+            said = (done.stdout + done.stderr).strip()
+            told.append(f"{said}\n  To mend it: {mend}")
+    return told
+
+
 def build(chapter: Chapter) -> tuple[list[str], int]:
     """Bring the site up to date; give the chapter's warnings and count the others."""
     warnings = chapter.root / "build" / "chapter-warnings.txt"
@@ -198,7 +229,7 @@ def build(chapter: Chapter) -> tuple[list[str], int]:
     entries: list[str] = []
     for row in warnings.read_text("utf-8").splitlines():
         if re.search(r": (WARNING|ERROR|CRITICAL): |^(WARNING|ERROR|CRITICAL): ", row):
-            entries.append(row.replace(f"{chapter.root}/", "", 1))
+            entries.append(row.replace(f"{chapter.root}/", ""))
         elif entries:
             entries[-1] += f"\n{row}"
     # The ledger speaks of the claims of every chapter of the part.
@@ -208,8 +239,12 @@ def build(chapter: Chapter) -> tuple[list[str], int]:
 
 
 def _python(root: Path, module: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return _run(root, sys.executable, "-m", module, *words)
+
+
+def _run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", module, *words],
+        command,
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root / "conf")},
         capture_output=True,
@@ -241,6 +276,9 @@ def main(name: str, root: Path = ROOT) -> int:
     print("-- chapter", flush=True)
     wrong = [str(problem) for problem in problems(chapter)]
     print("\n".join(wrong) or "pages, programs and claims agree", flush=True)
+    print("-- lint", flush=True)
+    unkempt = lint(chapter)
+    print("\n".join(unkempt) or "formatting, style and spelling are right", flush=True)
     print("-- programs", flush=True)
     lines, failed = programs(chapter)
     for line in [*lines, *map(str, failed)]:
@@ -267,11 +305,11 @@ def main(name: str, root: Path = ROOT) -> int:
         for problem in left:
             print(f"{problem.where}: {problem.what}")
     print("--")
-    count = len(wrong) + len(failed) + (not passed) + len(warned)
+    count = len(wrong) + len(unkempt) + len(failed) + (not passed) + len(warned)
     print(
         f"{chapter.page.docname}: "
         + (f"{count} to mend, see above" if count else "all is well")
-        + (f"; {len(left)} lines say what is to do" if left else "")
+        + (f"; lines that say what is to do: {len(left)}" if left else "")
     )
     if chapter.built.exists():
         print(f"see it: {chapter.built.as_uri()}", flush=True)

@@ -11,9 +11,12 @@ import contextlib
 import difflib
 import functools
 import importlib.metadata
+import itertools
 import re
 import sys
 from typing import TYPE_CHECKING
+
+from myst_parser.config.main import TopmatterReadError, read_topmatter
 
 from handbook import claims, errors, facts, pages, recordings
 from handbook.problem import Problem, place
@@ -52,6 +55,7 @@ WORDS = (900, 1500)
 BRIEF = 80  # words: half a minute of reading
 DIRECTIVES_OF_CODE = ("code-block", "code", "sourcecode", "parsed-literal")
 REFUSED = ("include", "raw", "eval-rst")
+FENCE = re.compile(r"\s*(?P<mark>`{3,}|~{3,}|:{3,})(?P<rest>[^`]*)$")
 QUOTED = re.compile(r"^- `(?P<words>[^`\n]+)`", re.MULTILINE)
 TYPED = (
     *("make", "python", "python3", "git", "ss", "apt", "cd", "curl", "nc", "strace"),
@@ -95,7 +99,17 @@ def problems(root: Path = ROOT) -> list[Problem]:
         found += check(root, read, snippets)
     terms = glossary_terms(read)
     for page in read:
-        for look in (fences, includes, ledgered, timelines, glossary, quoted):
+        for look in (
+            addressed,
+            front,
+            closed,
+            fences,
+            includes,
+            ledgered,
+            timelines,
+            glossary,
+            quoted,
+        ):
             found += look(root, page)
         found += explained(root, page, terms)
         if pages.is_chapter(root, page):
@@ -215,6 +229,12 @@ def named(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pro
     """No program is named like a module of the standard library."""
     del read, root
     for snippet in snippets:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", snippet.name):
+            yield Problem(
+                snippet.where,
+                f"{snippet.name!r} is no name of a program: readers type and import it",
+                "rename it: small letters, digits and underscores",
+            )
         if snippet.name in sys.stdlib_module_names:
             yield Problem(
                 snippet.where,
@@ -601,6 +621,58 @@ def timelines(root: Path, page: Page) -> Iterator[Problem]:
                 )
 
 
+def addressed(root: Path, page: Page) -> Iterator[Problem]:
+    """A page's file has a name that makes an address."""
+    for name in page.docname.split("/"):
+        if not re.fullmatch(r"[a-z0-9]+([-_][a-z0-9]+)*", name):
+            yield Problem(
+                place(root, page.path),
+                f"{name!r} is no name of a page: it becomes the address",
+                "rename it: small letters, digits and single hyphens",
+            )
+
+
+def closed(root: Path, page: Page) -> Iterator[Problem]:
+    """Every fence is closed before another of its kind begins."""
+    opened: tuple[int, str, str] | None = None
+    for line, row in enumerate(page.text.splitlines(), 1):
+        found = FENCE.match(row)
+        if found is None or (opened and not found["mark"].startswith(opened[1])):
+            continue  # no fence, or one within the fence that is open
+        mark, rest = found["mark"], found["rest"].strip()
+        if opened and rest:
+            yield _open(root, page, opened, f"before line {line} opens another")
+        opened = None if opened and not rest else (line, mark, rest)
+    if opened:
+        yield _open(root, page, opened, "before the page ends")
+
+
+def _open(root: Path, page: Page, opened: tuple[int, str, str], where: str) -> Problem:
+    line, mark, rest = opened
+    return Problem(
+        place(root, page.path, line),
+        f"the fence {mark}{rest.partition(' ')[0]} is not closed {where}",
+        f"put a line with {mark} alone where it ends",
+    )
+
+
+def front(root: Path, page: Page) -> Iterator[Problem]:
+    """What stands above a page between two `---` can be read, by the build too."""
+    try:
+        read_topmatter(page.text)
+    except TopmatterReadError as error:
+        mark = getattr(error.__cause__, "problem_mark", None)
+        line = None if mark is None else mark.line + 2  # below the first ---
+        rows = page.text.splitlines()
+        row = rows[line - 1].strip() if line and line <= len(rows) else ""
+        yield Problem(
+            place(root, page.path, line or 1),
+            "the front matter cannot be read" + (f" at {row!r}" if row else ""),
+            "write each field as 'name: words', at the start of a line, with one "
+            "space and no tab; words with ': ' in them stand in quotes",
+        )
+
+
 def quoted(root: Path, page: Page) -> Iterator[Problem]:
     """What a line of {notice} begins with stands in an output or program of the page.
 
@@ -767,7 +839,9 @@ def _opening(root: Path, page: Page) -> Iterator[Problem]:
 def _order(root: Path, page: Page) -> Iterator[Problem]:
     """Under each output stands what to notice."""
     kept = page.named("recorded", "notice", "literalinclude", "timeline")
-    for here, after in zip(kept, [*kept[1:], None], strict=True):
+    for here, after in itertools.pairwise([*kept, None]):
+        if here is None:
+            break
         if here.name != "recorded":
             continue
         if after is not None and after.name in ("notice", "recorded", "timeline"):

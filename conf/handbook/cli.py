@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from handbook import archive, chapter, check, record, scaffold, search
-from handbook.problem import Problem
+from handbook.problem import Problem, nearest
 from handbook.snippet import (
     ROOT,
     Snippet,
@@ -104,6 +104,7 @@ def _record(names: list[str], root: Path) -> int:
 
 
 def _chosen(names: list[str], root: Path) -> list[Snippet]:
+    names = [name.removeprefix("snippets/").removesuffix(".py") for name in names]
     partners = companions_of_pairs(root)
     programs = [read_snippet(path, root) for path in find(root)]
     chosen = {}
@@ -115,10 +116,11 @@ def _chosen(names: list[str], root: Path) -> list[Snippet]:
             chosen[owner] = next(p for p in programs if p.id == owner)
     for name in names:
         if not any(name in program.id for program in programs):
+            known = [program.id for program in programs]
             raise Problem(
                 f"make record S={name}",
                 "no program of that name",
-                "name a part, or one of: " + ", ".join(p.id for p in programs),
+                "name a part, or one of: " + ", ".join(nearest(name, known) or known),
             )
     return list(chosen.values())
 

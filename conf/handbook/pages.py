@@ -12,6 +12,7 @@ from mdit_py_plugins.colon_fence import colon_fence_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 from mdit_py_plugins.myst_blocks import myst_block_plugin
 
+from handbook.problem import Problem, place
 from handbook.snippet import ROOT
 
 if TYPE_CHECKING:
@@ -122,7 +123,15 @@ def read(path: Path, docs: Path) -> Page:
 
 @functools.lru_cache(maxsize=4096)
 def _read(path: Path, docs: Path, _time: int, _size: int) -> Page:
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise Problem(
+            place(docs.parent, path, line),
+            "not UTF-8",
+            "have your editor save the file as UTF-8",
+        ) from error
     headings, paragraphs, indented, html, front = [], [], [], [], {}
     tokens = _parser().parse(text)
     for index, token in enumerate(tokens):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,3 +32,18 @@ def place(root: Path, path: Path, line: int | None = None) -> str:
     """Name a line as `path:line`, from the repository's root."""
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
     return name if line is None else f"{name}:{line}"
+
+
+def nearest(name: str, known: list[str]) -> list[str]:
+    """Give the names `part/name` that somebody may have meant, the best first.
+
+    Those of one part, if only the part is right; none if nothing comes near.
+    """
+    part, _, tail = name.partition("/")
+    close = difflib.get_close_matches(name, known, 3, 0.75)
+    tails = {each.rpartition("/")[2]: each for each in known}
+    close += [
+        tails[tail] for tail in difflib.get_close_matches(tail or part, tails, 3, 0.75)
+    ]
+    of_part = [each for each in known if each.startswith(f"{part}/")]
+    return list(dict.fromkeys(close)) or of_part

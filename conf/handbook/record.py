@@ -211,6 +211,12 @@ def _judge_end(snippet: Snippet, role: str, program: _Program) -> None:
     status = program.process.returncode
     if status != 0 and not snippet.name.startswith("wrong_"):
         last = errors.splitlines()[-1] if errors else "nothing on stderr"
+        if last.startswith("EOFError"):
+            raise Problem(
+                snippet.where,
+                f"{who} reads the keyboard, and nobody types while it is recorded",
+                "put what it asks for into the program",
+            )
         raise Problem(
             snippet.where,
             f"{who} ended with status {status}: {last}",

@@ -16,6 +16,10 @@ ANCHOR = (
 # By the type that Sphinx gives in brackets at the end of the warning.
 MENDS = {
     "myst.xref_missing": ANCHOR,
+    "myst.topmatter": "make check names the line and the field",
+    "myst.directive_unknown": "take one of the directives in docs/about/the-form.md; "
+    "a name is written with small letters, in braces",
+    "myst.role_unknown": "take {term}, {claim} or {doc}, in small letters",
     "myst.header": "let no level of heading be left out: ## stands under #",
     "ref.term": "explain the word in docs/reference/glossary.md, or name one there",
     "toc.not_included": "name it in the {toctree} of its part's index.md",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from handbook import chapter
 from handbook.problem import Problem
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from handbook.snippet import ROOT
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="recordings are of Linux")
 NAME = "sockets/a-conversation"
@@ -36,6 +37,7 @@ def test_a_chapter_without_a_fault(
     status = chapter.main(NAME, repository)
     said = capsys.readouterr().out
     assert status == 0, said
+    assert "-- lint\nformatting, style and spelling are right\n" in said
     assert "sockets/who_calls_accept: as recorded (" in said
     assert "sockets/echo_server: as recorded (" in said
     assert " passed in " in said
@@ -73,7 +75,7 @@ def test_its_own_faults_are_told_and_those_of_others_are_not(
     )
     line = page.read_text().splitlines().index("[here](#gone-too)") + 1
     test = repository / "tests/sockets/test_a_conversation.py"
-    test.write_text(test.read_text() + "\n\ndef test_red() -> None:\n    assert 0\n")
+    test.write_text(test.read_text() + "\ndef test_red() -> None:\n    assert  0\n")
     for _ in range(2):  # the second build has nothing new to read, and tells the same
         status = chapter.main(NAME, repository)
         said = capsys.readouterr().out
@@ -85,7 +87,9 @@ def test_its_own_faults_are_told_and_those_of_others_are_not(
         assert f"docs/{NAME}.md:{line}: WARNING: 'myst' cross-reference target" in said
         assert "  To mend it: name a page or heading that is there" in said
         assert f"-- to do\ndocs/{NAME}.md:{line + 2}: to do: more." in said
-        assert f"{NAME}: 4 to mend, see above; 1 lines say what is to do" in said
+        assert f"{NAME}: 7 to mend, see above; lines that say what is to do: 1" in said
+        assert "test_a_conversation.py:" in said.partition("-- lint")[2]
+        assert "  To mend it: make format" in said
         assert "demux" not in said
         assert "Ready after bind" not in said
         assert "before-accept" not in said.partition("-- tests")[0]
@@ -96,6 +100,12 @@ def test_a_name_that_is_none_lists_those_near(repository: Path) -> None:
         chapter.find("sockets/nope", repository)
     assert "C=sockets/nope: no chapter of that name" in str(refused.value)
     assert f"with one of: {NAME}" in str(refused.value)
+    for near in ("a_conversation", "sockets/a_conversation", "socket/a-conversaton"):
+        with pytest.raises(Problem) as refused:
+            chapter.find(near, repository)
+        assert str(refused.value).endswith(f"with one of: {NAME}")
+    with pytest.raises(Problem, match="C=reference/glossary: a page and no chapter"):
+        chapter.find("reference/glossary", repository)
     with pytest.raises(Problem, match="no chapter named"):
         chapter.find("", repository)
     assert chapter.find(f"docs/{NAME}.md", repository).page.docname == NAME
@@ -131,3 +141,32 @@ def test_a_browser_opens_where_somebody_sees_it(
     if name:
         monkeypatch.setenv(name, "true")
     assert chapter.has_screen() == bool(opened)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("chapter", "C=ports/what's"), "C=ports/what's: no chapter of that name"),
+        (("chapter", 'C=ports/"; exit 0'), 'C=ports/"; exit 0: no chapter of that'),
+        (("chapter",), "make chapter: no chapter named"),
+        (("live", "PORT="), "PORT=: not a port from 1 to 65535"),
+        (("record", "S=snippets/ports/port_zeroo.py"), "one of: ports/port_zero\n"),
+        (("new-chapter", "PART=a'b", "NAME=x"), "PART=a'b: no name of a part"),
+        (("changes", "BASE=it's"), "make changes BASE=origin/main"),
+    ],
+)
+def test_make_hands_on_whatever_it_is_given(words: tuple[str, ...], says: str) -> None:
+    kept = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL")}
+    done = subprocess.run(
+        ["make", "-o", ".venv/.ready", f"BIN={Path(sys.executable).parent}", *words],
+        cwd=ROOT,
+        env=kept,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert says in done.stderr
+    assert "To mend it: " in done.stderr

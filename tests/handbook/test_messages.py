@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handbook import check, compare, record, recordings, snippet
+from handbook.problem import Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +99,37 @@ BROKEN = {
             "```{recorded} listening/no_listen\n```\n\n```{platforms}",
         ),
         [CHAPTER + ":{}: an output without 'What to notice' under it"],
+    ),
+    "front matter with a colon too much": (
+        (CHAPTER, "description: ", "description: Note: "),
+        [
+            CHAPTER + ":{}: the front matter cannot be read at 'description: Note: ",
+            "with one space and no tab; words with ': ' in them stand in quotes",
+        ],
+    ),
+    "front matter that is indented": (
+        (CHAPTER, "description: ", "  description: "),
+        [CHAPTER + ":{}: the front matter cannot be read at 'description: "],
+    ),
+    "front matter with a tab": (
+        (CHAPTER, "short: ", "short:\t"),
+        [CHAPTER + ":2: the front matter cannot be read at 'short:\\tBefore"],
+    ),
+    "a fence that is not closed": (
+        (
+            CHAPTER,
+            "```{recorded} listening/no_listen\n```",
+            "```{recorded} listening/x",
+        ),
+        [
+            CHAPTER + ":",
+            ": the fence ```{recorded} is not closed before line ",
+            "put a line with ``` alone where it ends",
+        ],
+    ),
+    "a last fence that is not closed": (
+        (CHAPTER, "## Elsewhere", "## Elsewhere\n\n````{notice}\n- x\n```\n"),
+        [": the fence ````{notice} is not closed before the page ends"],
     ),
     "a quotation that is printed no more": (
         (CHAPTER, "```{notice}\n", "```{notice}\n- `a port … for tea`: it says so.\n"),
@@ -304,6 +336,27 @@ def test_a_fault_elsewhere_hides_none_here_and_makes_no_other(
     ]
 
 
+def test_names_that_make_no_address(repository: Path) -> None:
+    page = repository / "docs/sockets/my page.md"
+    page.write_text("# Where does this page stand?\n")  # no directive on it at all
+    program = repository / "snippets/sockets/my_\U0001f600.py"
+    program.write_text('"""Smiles."""\n')
+    message = told(repository)
+    assert "docs/sockets/my page.md: 'my page' is no name of a page" in message
+    assert "my_\U0001f600.py: 'my_\U0001f600' is no name of a program" in message
+    assert message.count("To mend it: rename it") == 2
+    assert "docs/sockets/my page.md:1: the chapter lacks a program" in message
+
+
+def test_a_page_that_is_not_utf_8(repository: Path) -> None:
+    page = repository / CHAPTER
+    page.write_bytes(page.read_bytes() + "\nça\n".encode("latin-1"))
+    with pytest.raises(Problem) as refused:
+        check.problems(repository)
+    line = page.read_bytes().count(b"\n")
+    assert str(refused.value).startswith(f"{CHAPTER}:{line}: not UTF-8\n  To mend it:")
+
+
 def test_a_program_named_like_a_module(repository: Path) -> None:
     folder = repository / "snippets/listening"
     (folder / "queue.py").write_text('"""Hides a module."""\n')
@@ -458,6 +511,16 @@ def test_the_build_says_how_to_mend_a_link_to_what_is_gone(repository: Path) -> 
         _, found, after = said.partition(words)
         assert found, words
         assert after.startswith("  To mend it: ")
+
+
+def test_the_build_says_how_to_mend_a_name_that_is_none(repository: Path) -> None:
+    page = repository / CHAPTER
+    change(
+        page, "## Often said", "{trem}`SYN`\n\n```{notise}\n- x\n```\n\n## Often said"
+    )
+    said = run(repository, *BUILD)
+    for words in ('text role "trem"', "directive type: 'notise'"):
+        assert "  To mend it: take " in said.partition(words)[2].partition("WARNING")[0]
 
 
 def test_the_build_names_an_unknown_claim_and_a_missing_recording(

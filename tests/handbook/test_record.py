@@ -257,6 +257,17 @@ FAULTS = {
         ''',
         ["ended with status 1: no good", "python snippets/demo/example.py"],
     ),
+    "reads the keyboard": (
+        '''
+        """Asks."""
+
+        input("your name? ")
+        ''',
+        [
+            "reads the keyboard, and nobody types",
+            "put what it asks for into the program",
+        ],
+    ),
     "warns": (
         '''
         """Warns."""
