@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from handbook.pages import Block, Page
 
-DRIFTING = ("lines", "emphasize-lines", "lineno-match", "lineno-start", "linenos")
-SHORT = 28  # characters of a title in the sidebar
 TITLE = 80  # characters of a title that a list of results still shows
 ASKS = re.compile(
     r"(am|are|can|could|did|do|does|has|have|how|is|may|must|shall|should|was|were|what"
@@ -126,17 +124,9 @@ def _at(root: Path, block: Block) -> str:
 # Programs and recordings
 
 
-def included(root: Path, page: Page) -> Iterator[tuple[Block, str]]:
-    """Name the programs a page includes, as `part/name`."""
-    for block in page.named("literalinclude"):
-        path = (page.path.parent / block.argument).resolve()
-        if path.parent.parent == root / "snippets":
-            yield block, f"{path.parent.name}/{path.name.removesuffix('.py')}"
-
-
 def shown(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
     """Every program is on a page."""
-    on_pages = {name for page in read for _, name in included(root, page)}
+    on_pages = {name for page in read for _, name in pages.included(root, page)}
     for snippet in snippets:
         if snippet.id not in on_pages:
             yield Problem(
@@ -543,11 +533,11 @@ def includes(root: Path, page: Page) -> Iterator[Problem]:
                 "write the program, or mend the path",
             )
             continue
-        for option in DRIFTING:
+        for option in pages.DRIFTING:
             if option in block.options:
                 yield Problem(
                     _at(root, block),
-                    f":{option}: counts lines, and lines drift",
+                    f":{option}: selects by something that drifts",
                     "use :pyobject:, or :region: with '# [name]' and '# [/name]'",
                 )
         try:
@@ -586,7 +576,7 @@ def ledgered(root: Path, page: Page) -> Iterator[Problem]:
 
 def timelines(root: Path, page: Page) -> Iterator[Problem]:
     """A timeline's events link to lines, so its program is on the same page."""
-    here = {name for _, name in included(root, page)}
+    here = {name for _, name in pages.included(root, page)}
     for block in page.named("timeline", "state-machine"):
         names = [block.argument] if block.argument else []
         for name in names + block.options.get("programs", "").split():
@@ -646,8 +636,10 @@ def chapter(root: Path, page: Page) -> Iterator[Problem]:
     if not page.headings or page.headings[0].level != 1:
         missing.append("a title (# …)")
     short = page.front.get("short", "")
-    if not short or len(short) > SHORT:
-        missing.append(f"'short:' in its front matter, at most {SHORT} characters")
+    if not short or len(short) > pages.SHORT_TITLE:
+        missing.append(
+            f"'short:' in its front matter, at most {pages.SHORT_TITLE} characters"
+        )
     if not page.front.get("description"):
         missing.append("'description:' in its front matter, one sentence")
     sections = {heading.text for heading in page.headings if heading.level == 2}

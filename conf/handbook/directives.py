@@ -19,7 +19,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from handbook import boxes, check, claims, compare, pages, proofs, recordings, timeline
+from handbook import boxes, claims, compare, pages, proofs, recordings, timeline
 from handbook.problem import Problem
 from handbook.snippet import FILES, Snippet, by_id, companions, find
 from handbook.snippet import read as read_snippet
@@ -35,14 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DRIFTING = (
-    *check.DRIFTING,
-    "lineno-start",
-    "start-after",
-    "start-at",
-    "end-before",
-    "end-at",
-)
 LONG = 60  # lines
 HOW_TO_READ = "about/how-to-read.html"
 
@@ -51,7 +43,8 @@ class varies(nodes.inline):  # noqa: N801 - docutils' way of naming nodes
     """A span of an output that differs from run to run."""
 
 
-def _html(text: str) -> nodes.raw:
+def html(text: str) -> nodes.raw:
+    """Put HTML on the page as it is."""
     return nodes.raw("", text, format="html")
 
 
@@ -79,6 +72,16 @@ class Directive(SphinxDirective):
     def up(self) -> str:
         """The way from this page to the site's root."""
         return "../" * self.env.docname.count("/")
+
+    @property
+    def here(self) -> str:
+        """The place of the directive, as `path:line`: what a Problem names."""
+        return self.line(0)
+
+    def line(self, number: int) -> str:
+        """Name a line of the content, from 1, as `path:line`; 0 is the directive's."""
+        source, first = self.get_source_info()
+        return f"{source}:{first + number}"
 
     def run(self) -> list[Node]:
         """Build the nodes; a Problem becomes a warning at this line."""
@@ -115,7 +118,7 @@ class Directive(SphinxDirective):
         if identifier not in known:
             near = [name for name in known if name[:4] == identifier[:4]]
             raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
+                self.here,
                 f"no test claims {identifier}"
                 + (f"; near: {', '.join(near)}" if near else ""),
                 "name a claim of tests/, or write its test",
@@ -172,16 +175,15 @@ class LiteralInclude(Directive):
         "pyobject": directives.unchanged_required,
         "region": directives.unchanged_required,
         "language": directives.unchanged_required,
-        **dict.fromkeys(DRIFTING, directives.unchanged),
+        **dict.fromkeys(pages.DRIFTING, directives.unchanged),
     }
 
     def build(self) -> list[Node]:
         """Show the program with its path, download, command and needs."""
-        where = ":".join(str(part) for part in self.get_source_info())
-        for option in DRIFTING:
+        for option in pages.DRIFTING:
             if option in self.options:
                 raise Problem(
-                    where,
+                    self.here,
                     f":{option}: selects by something that drifts",
                     "use :pyobject: name, or :region: name with '# [name]' and "
                     "'# [/name]' around the lines",
@@ -194,7 +196,7 @@ class LiteralInclude(Directive):
             or path.suffix not in {".py", *FILES}
         ):
             raise Problem(
-                where,
+                self.here,
                 f"{self.arguments[0]} is no program of snippets/",
                 "name a file there, by its path from this page",
             )
@@ -210,9 +212,9 @@ class LiteralInclude(Directive):
         shown: list[str] = temporary(self.env).setdefault("handbook-shown", [])
         shown.append(snippet.id)
         fresh = shown.count(snippet.id) == 1
-        anchor = f"snippet-{snippet.part}-{snippet.name}"
+        anchor = boxes.anchor(snippet.id)
         anchor += "" if fresh else f"-{shown.count(snippet.id)}"
-        parts: list[Node] = [_html(boxes.begin(snippet, anchor, extent, self.up))]
+        parts: list[Node] = [html(boxes.begin(snippet, anchor, extent, self.up))]
         if whole:
             parts += self._code(
                 snippet, 1, total, copied=True, anchored=fresh, language=language
@@ -223,7 +225,7 @@ class LiteralInclude(Directive):
             )
         if not whole and boxes.has_own_page(snippet):
             parts.append(
-                _html(
+                html(
                     '<p class="snippet-elsewhere"><a href="'
                     f'{self.up}{boxes.address(snippet)}">The whole {kind} ({total} '
                     "lines), with its copy button</a></p>"
@@ -232,7 +234,7 @@ class LiteralInclude(Directive):
         elif not whole:
             summary = f"The whole {kind} ({total} lines), which is what the copy button"
             parts += [
-                _html(
+                html(
                     f'<details class="snippet-whole"><summary>{summary} gives</summary>'
                 ),
                 *self._code(
@@ -246,16 +248,16 @@ class LiteralInclude(Directive):
                     if total <= LONG
                     else "text",
                 ),
-                _html("</details>"),
+                html("</details>"),
             ]
-        parts.append(_html(boxes.end(snippet)))
+        parts.append(html(boxes.end(snippet)))
         return parts
 
     def _chosen(self, snippet: Snippet, total: int) -> tuple[int, int, str]:
         """Say which lines the options choose, and what to call them."""
         if "pyobject" in self.options and "region" in self.options:
             raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
+                self.here,
                 ":pyobject: and :region: exclude each other",
                 "keep one of them",
             )
@@ -277,16 +279,14 @@ class LiteralInclude(Directive):
         anchored: bool,
         language: str,
     ) -> list[Node]:
-        lines = snippet.clean.splitlines(keepends=True)[first - 1 : last]
-        margin = min((len(r) - len(r.lstrip()) for r in lines if r.strip()), default=0)
-        text = "".join(row[margin:] if row.strip() else row for row in lines)
+        text = snippet.excerpt(first, last)
         block = nodes.literal_block(text, text, language=language)
         block["highlight_args"] = {"linenostart": first}
         if anchored:
-            block["highlight_args"]["linespans"] = f"{snippet.part}-{snippet.name}"
+            block["highlight_args"]["linespans"] = boxes.lines(snippet)
         self.set_source_info(block)
         if copied:
-            return [_html('<div class="copy-source">'), block, _html("</div>")]
+            return [html('<div class="copy-source">'), block, html("</div>")]
         return [block]
 
 
@@ -312,7 +312,7 @@ class Recorded(Directive):
         if role not in recording.transcripts:
             have = ", ".join(name for name in recording.transcripts if name)
             raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
+                self.here,
                 f"the recording of {snippet.id} has "
                 + (f"the roles {have}" if have else "one role, without a name"),
                 "write :role: with one of them" if have else "take :role: away",
@@ -339,7 +339,7 @@ class Recorded(Directive):
                 f' <a class="mark mark-varies" href="{self.up}{HOW_TO_READ}#varies">'
                 "marked: differs each run</a>"
             )
-        return [_html(f'<div class="recorded">{label}</p>'), block, _html("</div>")]
+        return [html(f'<div class="recorded">{label}</p>'), block, html("</div>")]
 
     def _table(self, snippet: Snippet, text: str) -> list[Node]:
         heads = [head.strip() for head in self.options["table"].split("|")]
@@ -347,7 +347,7 @@ class Recorded(Directive):
         rows = [row for row in rows if len(row) == len(heads) and row != heads]
         if not rows:
             raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
+                self.here,
                 f"no line of {snippet.id} has {len(heads)} columns",
                 "name a head for each column; in the output two spaces part them",
             )
@@ -359,7 +359,7 @@ class Recorded(Directive):
             for row in rows
         )
         return [
-            _html(
+            html(
                 '<div class="table-wrapper docutils container" tabindex="0" '
                 f'role="region" aria-label="What {snippet.name}.py printed">'
                 '<table class="docutils looked-up"><caption>What '
@@ -419,7 +419,7 @@ class TimelineDirective(Directive):
             page = ""
             if boxes.has_own_page(shown):
                 page = f"{self.up}{boxes.address(shown)}"
-            return f"{page}#{shown.part}-{shown.name}-{line(event)}"
+            return f"{page}#{boxes.lines(shown)}-{line(event)}"
 
         left_out = self._asked(snippet, recording)
         drawn = timeline.draw(
@@ -437,13 +437,13 @@ class TimelineDirective(Directive):
             for number, said, address in drawn.words
         )
         return [
-            _html(
+            html(
                 f'<figure class="timeline" id="{id}"><div class="timeline-frame" '
                 f'tabindex="0" role="region" aria-label="Timeline of {snippet.name}">'
                 f"{drawn.svg}</div><figcaption>"
             ),
             *self.nested(),
-            _html(
+            html(
                 (
                     f"<p>Not drawn: the calls of {_listed(left_out)}.</p>"
                     if left_out
@@ -456,11 +456,10 @@ class TimelineDirective(Directive):
 
     def _asked(self, snippet: Snippet, recording: recordings.Recording) -> list[str]:
         """Say which calls to leave out; Problem if the run is not as the page says."""
-        here = ":".join(str(part) for part in self.get_source_info())
         made = {event["call"] for event in recording.events}
         if not made:
             raise Problem(
-                here,
+                self.here,
                 f"{snippet.where} makes no socket call: there is nothing to draw",
                 "take the timeline away, or draw another program",
             )
@@ -468,7 +467,7 @@ class TimelineDirective(Directive):
         for call in left_out:
             if call not in made:
                 raise Problem(
-                    here,
+                    self.here,
                     f":without: {call}, which {snippet.where} never calls",
                     "name calls that it makes: " + ", ".join(sorted(made)),
                 )
@@ -476,7 +475,7 @@ class TimelineDirective(Directive):
         for call in self.options.get("waits", "").replace(",", " ").split():
             if call not in waited:
                 raise Problem(
-                    here,
+                    self.here,
                     f":waits: {call}, which did not wait in the recorded run of "
                     f"{snippet.where}",
                     "let the program make it wait; or delete the recording and "
@@ -496,7 +495,7 @@ class ClaimDirective(Directive):
         text = "tested" if made.test else "cited"
         paragraph = nodes.paragraph("", "", *_text(made.sentence), nodes.Text(" "))
         paragraph += self.tick(made, text)
-        return [_html('<div class="claim">'), paragraph, _html("</div>")]
+        return [html('<div class="claim">'), paragraph, html("</div>")]
 
 
 class OftenSaid(Directive):
@@ -520,14 +519,14 @@ class OftenSaid(Directive):
         )
         right += self.tick(made, "tested" if made.test else "cited")
         return [
-            _html(
+            html(
                 '<div class="often-said"><p class="often-said-label">'
                 "Often said, not so</p>"
             ),
             quote,
             right,
             *(self.nested() if self.content else []),
-            _html("</div>"),
+            html("</div>"),
         ]
 
 
@@ -569,11 +568,11 @@ class Boxed(Directive):
         """Label the content."""
         self.assert_has_content()
         return [
-            _html(
+            html(
                 f'<div class="{self.css}"><p class="{self.css}-label">{self.label}</p>'
             ),
             *self.nested(),
-            _html("</div>"),
+            html("</div>"),
         ]
 
 
@@ -604,11 +603,11 @@ class Answer(Directive):
         question, messages = self.parse_inline(self.arguments[0])
         summary = nodes.inline("", "", *question)
         return [
-            _html('<details class="answer"><summary>'),
+            html('<details class="answer"><summary>'),
             summary,
-            _html("</summary>"),
+            html("</summary>"),
             *self.nested(),
-            _html("</details>"),
+            html("</details>"),
             *messages,
         ]
 
@@ -645,7 +644,7 @@ class Ledger(Directive):
         ]
         if not known:
             raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
+                self.here,
                 f"no test of the part {self.arguments[0]} claims anything",
                 "name a folder of tests/",
             )
@@ -699,14 +698,14 @@ class Ledger(Directive):
             f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in rows
         )
         entry: list[Node] = [
-            _html(
+            html(
                 f'<div class="ledger-entry" id="claim-{made.id}">'
                 f'<p class="ledger-id"><a href="#claim-{made.id}">{made.id}</a></p>'
             ),
             sentence,
-            _html(f"<dl>{table}</dl>"),
+            html(f"<dl>{table}</dl>"),
         ]
-        entry.append(_html("</div>"))
+        entry.append(html("</div>"))
         return entry
 
 
@@ -724,7 +723,7 @@ class NotSo(Directive):
         ]
         if not known:
             raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
+                self.here,
                 f"no claim of the part {self.arguments[0]} puts anything right",
                 "name a folder of tests/",
             )
@@ -744,7 +743,7 @@ class NotSo(Directive):
                 "", title, refuri=f"{self.up}{docname}.html", internal=True
             )
         return [
-            _html(
+            html(
                 f'<div class="often-said" id="not-so-{made.id}">'
                 '<p class="often-said-label">Not so</p>'
             ),
@@ -752,7 +751,7 @@ class NotSo(Directive):
                 "", nodes.paragraph("", "", *_text(made.often_said or ""))
             ),
             right,
-            _html("</div>"),
+            html("</div>"),
         ]
 
 
@@ -814,7 +813,7 @@ class LedgerSummary(Directive):
             f"test runs: {fragments}.</p>"
         )
         return [
-            _html(
+            html(
                 f'{promise}<div class="table-wrapper docutils container" '
                 'tabindex="0" role="region" aria-label="Claims by part">'
                 '<table class="docutils ledger-totals"><thead><tr>'
