@@ -241,6 +241,7 @@ def test_the_form_names_every_directive_and_no_other() -> None:
     )
     there = set(re.findall(r'add_directive\("([a-z-]+)"', code))
     form = (snippet.ROOT / "docs/about/the-form.md").read_text("utf-8")
-    told = set(re.findall(r"^\| `\{([a-z-]+)\}", form, re.MULTILINE))
+    cells = re.findall(r"^\| (`\{[^|]+) \|", form.replace(r"\|", "/"), re.MULTILINE)
+    told = set(re.findall(r"`\{([a-z-]+)\}", " ".join(cells)))
     assert there - told == {"code-block"}  # told of in the text
     assert told - there == set()
