@@ -17,6 +17,7 @@ extensions = [
     "sphinx_copybutton",
     "handbook.site",
     "handbook.directives",
+    "handbook.ledger",
     "handbook.lookup",
     "handbook.sheet",
     "handbook.proofs",

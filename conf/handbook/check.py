@@ -564,14 +564,7 @@ def ledgered(root: Path, page: Page) -> Iterator[Problem]:
     )
     for line, identifier in pages.claims_shown(page):
         if identifier not in known and f'"{identifier}"' not in unread:
-            start = identifier.split("-")[0]
-            near = [name for name in known if start in name]
-            yield Problem(
-                place(root, page.path, line),
-                f"no test claims {identifier}"
-                + (f"; near: {', '.join(near[:5])}" if near else ""),
-                "name a claim of tests/, or write its test",
-            )
+            yield claims.unknown(identifier, known, place(root, page.path, line))
 
 
 def timelines(root: Path, page: Page) -> Iterator[Problem]:

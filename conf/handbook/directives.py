@@ -19,7 +19,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from handbook import boxes, claims, compare, pages, proofs, recordings, timeline
+from handbook import boxes, claims, compare, pages, recordings, timeline
 from handbook.problem import Problem
 from handbook.snippet import FILES, Snippet, by_id, companions, find
 from handbook.snippet import read as read_snippet
@@ -48,16 +48,28 @@ def html(text: str) -> nodes.raw:
     return nodes.raw("", text, format="html")
 
 
-def _text(sentence: str) -> list[nodes.Node]:
+def sentence(text: str) -> list[nodes.Node]:
     """Turn `code` and calls() in a plain sentence into code."""
     pieces: list[nodes.Node] = []
     last = 0
-    for match in re.finditer(r"`([^`]+)`|[a-z_.]+\(\)", sentence):
-        pieces.append(nodes.Text(sentence[last : match.start()]))
+    for match in re.finditer(r"`([^`]+)`|[a-z_.]+\(\)", text):
+        pieces.append(nodes.Text(text[last : match.start()]))
         code = match[1] or match[0]
         pieces.append(nodes.literal(code, code))
         last = match.end()
-    return [*pieces, nodes.Text(sentence[last:])]
+    return [*pieces, nodes.Text(text[last:])]
+
+
+def wide(label: str) -> str:
+    """Open the frame of a table: it scrolls sideways, and the keyboard reaches it.
+
+    `label` is its name for screen readers, which no other frame of the page has. The
+    frame ends with `</div>`, after the table.
+    """
+    return (
+        '<div class="table-wrapper docutils container" tabindex="0" role="region" '
+        f'aria-label="{escape(label)}">'
+    )
 
 
 class Directive(SphinxDirective):
@@ -113,23 +125,22 @@ class Directive(SphinxDirective):
 
     def claim(self, identifier: str) -> claims.Claim:
         """Find a claim by its id and depend on its test."""
-        known, _ = claims.gather(self.root)  # what is wrong the ledger tells
-        waiting(self.env, identifier, missing=identifier not in known)
-        if identifier not in known:
-            near = [name for name in known if name[:4] == identifier[:4]]
-            raise Problem(
-                self.here,
-                f"no test claims {identifier}"
-                + (f"; near: {', '.join(near)}" if near else ""),
-                "name a claim of tests/, or write its test",
-            )
-        found = known[identifier]
-        self.depend(found.path, claims.index(self.root))
-        return found
+        return find_claim(self.env, identifier, self.here)
 
-    def tick(self, made: claims.Claim, text: str) -> nodes.reference:
-        """Link to a claim's entry in the ledger."""
-        return tick(made, text, self.up)
+    def tick(self, made: claims.Claim) -> nodes.reference:
+        """Link to a claim's entry in the ledger, in a word."""
+        return tick(made, "tested" if made.test else "cited", self.up)
+
+    def put_right(self, made: claims.Claim) -> nodes.paragraph:
+        """Give the sentence of a claim that puts a wrong belief right."""
+        return nodes.paragraph(
+            "",
+            "",
+            *sentence(made.sentence),
+            nodes.Text(" "),
+            self.tick(made),
+            classes=["put-right"],
+        )
 
     def nested(self) -> list[Node]:
         """Parse the directive's content."""
@@ -150,15 +161,56 @@ def temporary(env: BuildEnvironment) -> dict[str, Any]:
     return env.current_document  # type: ignore[return-value]
 
 
-def waiting(env: BuildEnvironment, identifier: str, *, missing: bool) -> None:
-    """Remember the pages that name a claim which has no test yet."""
-    pages_waiting: dict[str, set[str]] = getattr(env, "handbook_waiting", {})
-    names = pages_waiting.setdefault(env.docname, set())
-    if missing:
-        names.add(identifier)
-    else:
-        names.discard(identifier)
-    env.handbook_waiting = pages_waiting  # type: ignore[attr-defined]
+def find_claim(env: BuildEnvironment, identifier: str, here: str) -> claims.Claim:
+    """Find a claim by its id for the page that is read, which depends on its test.
+
+    Raises:
+        Problem: no test claims it. The page is read again once one does.
+    """
+    root = Path(env.srcdir).parent
+    known, _ = claims.gather(root)  # what is wrong the ledger tells
+    if identifier not in known:
+        _waiting(env).setdefault(env.docname, set()).add(identifier)
+        raise claims.unknown(identifier, known, here)
+    made = known[identifier]
+    for path in (made.path, claims.index(root)):
+        env.note_dependency(str(path))
+    return made
+
+
+def _waiting(env: BuildEnvironment) -> dict[str, set[str]]:
+    """Give the claims that have no test yet, by the pages that name them."""
+    if not hasattr(env, "handbook_waiting"):
+        env.handbook_waiting = {}  # type: ignore[attr-defined]
+    found: dict[str, set[str]] = env.handbook_waiting  # type: ignore[attr-defined]
+    return found
+
+
+def forget(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
+    """Forget what a page waited for: it is read again, or gone."""
+    del app
+    _waiting(env).pop(docname, None)
+
+
+def merge(
+    app: Sphinx, env: BuildEnvironment, docnames: set[str], other: BuildEnvironment
+) -> None:
+    """Take over what a process that read some of the pages found them to wait for."""
+    del app
+    for docname in docnames & _waiting(other).keys():
+        _waiting(env)[docname] = _waiting(other)[docname]
+
+
+def outdated(
+    app: Sphinx,
+    env: BuildEnvironment,
+    added: set[str],
+    changed: set[str],
+    removed: set[str],
+) -> list[str]:
+    """Read again the pages that name a claim without a test: it may have one now."""
+    del app, added, changed, removed
+    return list(_waiting(env))
 
 
 class LiteralInclude(Directive):
@@ -360,9 +412,8 @@ class Recorded(Directive):
         )
         return [
             html(
-                '<div class="table-wrapper docutils container" tabindex="0" '
-                f'role="region" aria-label="What {snippet.name}.py printed">'
-                '<table class="docutils looked-up"><caption>What '
+                wide(f"What {snippet.name}.py printed")
+                + '<table class="docutils looked-up"><caption>What '
                 f"<code>{snippet.where}</code> printed, "
                 f'<a class="mark" href="{self.up}{HOW_TO_READ}#recorded">recorded</a>'
                 f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
@@ -492,9 +543,8 @@ class ClaimDirective(Directive):
     def build(self) -> list[Node]:
         """Set the sentence apart."""
         made = self.claim(self.arguments[0])
-        text = "tested" if made.test else "cited"
-        paragraph = nodes.paragraph("", "", *_text(made.sentence), nodes.Text(" "))
-        paragraph += self.tick(made, text)
+        paragraph = nodes.paragraph("", "", *sentence(made.sentence), nodes.Text(" "))
+        paragraph += self.tick(made)
         return [html('<div class="claim">'), paragraph, html("</div>")]
 
 
@@ -513,18 +563,16 @@ class OftenSaid(Directive):
                 f"the claim {made.id} has no wrong wording to show",
                 'add often_said="…" to its decorator, or use {claim}',
             )
-        quote = nodes.block_quote("", nodes.paragraph("", "", *_text(made.often_said)))
-        right = nodes.paragraph(
-            "", "", *_text(made.sentence), nodes.Text(" "), classes=["put-right"]
+        quote = nodes.block_quote(
+            "", nodes.paragraph("", "", *sentence(made.often_said))
         )
-        right += self.tick(made, "tested" if made.test else "cited")
         return [
             html(
                 '<div class="often-said"><p class="often-said-label">'
                 "Often said, not so</p>"
             ),
             quote,
-            right,
+            self.put_right(made),
             *(self.nested() if self.content else []),
             html("</div>"),
         ]
@@ -535,23 +583,12 @@ class ClaimRole(SphinxRole):
 
     def run(self) -> tuple[list[Node], list[system_message]]:
         """Make the tick."""
-        root = Path(self.env.srcdir).parent
+        source, line = self.get_source_info()
         try:
-            made = claims.gather(root)[0].get(self.text)
+            made = find_claim(self.env, self.text, f"{source}:{line}")
         except Problem as problem:
             logger.error(str(problem), location=self.get_location())
             return [], []
-        waiting(self.env, self.text, missing=made is None)
-        if made is None:
-            logger.error(
-                "no test claims %s\n  To mend it: name a claim of tests/, or write "
-                "its test",
-                self.text,
-                location=self.get_location(),
-            )
-            return [], []
-        for path in (made.path, claims.index(root)):
-            self.env.note_dependency(str(path))
         reference = tick(made, "✓", "../" * self.env.docname.count("/"))
         reference["reftitle"] = "Tested" if made.test else "Cited"
         return [reference], []
@@ -619,258 +656,6 @@ class Fragment(CodeBlock):
         **CodeBlock.option_spec,
         "fragment": directives.unchanged_required,
     }
-
-
-# The ledger
-
-
-class Ledger(Directive):
-    """List the claims of one part, with their proofs and this build's results.
-
-    `tests` names chapters: then the page has the claims of these alone, and the
-    part's own page has the others.
-    """
-
-    required_arguments = 1
-    option_spec: ClassVar[dict[str, Any]] = {"tests": directives.unchanged_required}
-
-    def build(self) -> list[Node]:
-        """Give each claim its entry."""
-        page = self.env.docname.rpartition("/")[2]
-        known = [
-            made
-            for made in claims.collect(self.root).values()
-            if made.part == self.arguments[0] and claims.ledger_of(made) == page
-        ]
-        if not known:
-            raise Problem(
-                self.here,
-                f"no test of the part {self.arguments[0]} claims anything",
-                "name a folder of tests/",
-            )
-        # A page that is new or gone among the others may take or give claims.
-        self.depend(*{made.path for made in known}, claims.index(self.root))
-        found = claims.results(self.root)
-        shown = where_shown(self.root)
-        return [
-            node
-            for made in sorted(known, key=lambda made: made.id)
-            for node in self._entry(made, found, shown.get(made.id, []))
-        ]
-
-    def _entry(
-        self,
-        made: claims.Claim,
-        found: dict[str, dict[str, Any]],
-        chapters: Sequence[tuple[str, str]],
-    ) -> list[Node]:
-        result = claims.result_of(made, found)
-        sentence = nodes.paragraph("", "", *_text(made.sentence), classes=["sentence"])
-        outcome, told = "none", "not run for this build"
-        if not made.test:
-            outcome, told = "cited", "cited, not run"
-        elif result is not None:
-            outcome = result.outcome
-            told = (
-                f"{result.outcome} on Python {result.python}, {result.kernel}, "
-                f"{result.date}"
-            )
-        rows = [
-            (
-                "Result",
-                f'<span class="outcome outcome-{outcome}">{escape(told)}</span>',
-            ),
-            ("Source", escape("; ".join(made.sources))),
-        ]
-        if made.often_said:
-            rows.insert(0, ("Often said, not so", escape(made.often_said)))
-        links = ", ".join(
-            f'<a href="{self.up}{docname}.html">{escape(title)}</a>'
-            for docname, title in chapters
-        )
-        rows.append(("Shown in", links or "no chapter yet"))
-        if made.test:
-            proof = (
-                f'<a href="{self.up}{proofs.address(made)}">{escape(made.where)}</a>'
-            )
-            rows.append(("Test", proof))
-        table = "".join(
-            f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in rows
-        )
-        entry: list[Node] = [
-            html(
-                f'<div class="ledger-entry" id="claim-{made.id}">'
-                f'<p class="ledger-id"><a href="#claim-{made.id}">{made.id}</a></p>'
-            ),
-            sentence,
-            html(f"<dl>{table}</dl>"),
-        ]
-        entry.append(html("</div>"))
-        return entry
-
-
-class NotSo(Directive):
-    """List the wrong beliefs of one part: each marked as wrong, then put right."""
-
-    required_arguments = 1
-
-    def build(self) -> list[Node]:
-        """Give each belief its entry, in the order of the chapters' tests."""
-        known = [
-            made
-            for made in claims.collect(self.root).values()
-            if made.part == self.arguments[0] and made.often_said is not None
-        ]
-        if not known:
-            raise Problem(
-                self.here,
-                f"no claim of the part {self.arguments[0]} puts anything right",
-                "name a folder of tests/",
-            )
-        self.depend(*{made.path for made in known}, claims.index(self.root))
-        shown = where_shown(self.root)
-        return [node for made in known for node in self._entry(made, shown)]
-
-    def _entry(
-        self, made: claims.Claim, shown: dict[str, list[tuple[str, str]]]
-    ) -> list[Node]:
-        right = nodes.paragraph("", "", *_text(made.sentence), nodes.Text(" "))
-        right["classes"].append("put-right")
-        right += self.tick(made, "tested" if made.test else "cited")
-        for docname, title in shown.get(made.id, [])[:1]:
-            right += nodes.Text(" ")
-            right += nodes.reference(
-                "", title, refuri=f"{self.up}{docname}.html", internal=True
-            )
-        return [
-            html(
-                f'<div class="often-said" id="not-so-{made.id}">'
-                '<p class="often-said-label">Not so</p>'
-            ),
-            nodes.block_quote(
-                "", nodes.paragraph("", "", *_text(made.often_said or ""))
-            ),
-            right,
-            html("</div>"),
-        ]
-
-
-class LedgerSummary(Directive):
-    """Count the claims, by part and by result."""
-
-    def build(self) -> list[Node]:
-        """Make the table of totals."""
-        known = claims.collect(self.root)
-        self.depend(*{made.path for made in known.values()})
-        found = claims.results(self.root)
-        shown = where_shown(self.root)
-        heads = ("Part", "Claims", "Passed", "Failed", "Not run", "Cited", "Put right")
-        rows = []
-        totals = [0] * 6
-        for part in dict.fromkeys(made.part for made in known.values()):
-            mine = [made for made in known.values() if made.part == part]
-            outcomes = [
-                "cited" if not made.test else _outcome(claims.result_of(made, found))
-                for made in mine
-            ]
-            numbers = [
-                len(mine),
-                outcomes.count("passed"),
-                outcomes.count("failed"),
-                outcomes.count("none") + outcomes.count("skipped"),
-                outcomes.count("cited"),
-                sum(1 for made in mine if made.often_said),
-            ]
-            totals = [a + b for a, b in zip(totals, numbers, strict=True)]
-            link = f'<a href="{part}.html">{escape(part)}</a>'
-            rows.append([link, *map(str, numbers)])
-        rows.append(["all", *map(str, totals)])
-        body = "".join(
-            "<tr>"
-            + "".join(
-                f'<th scope="row">{cell}</th>' if index == 0 else f"<td>{cell}</td>"
-                for index, cell in enumerate(row)
-            )
-            + "</tr>"
-            for row in rows
-        )
-        head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-        told = claims.told(self.root)
-        missing = [identifier for identifier in told if identifier not in known]
-        promise = (
-            f"<p>{totals[0]} claims: {totals[0] - totals[4]} tested, {totals[4]} "
-            f"cited. Of {len(told)} sentences that people who learn sockets are told, "
-            f"true or not, each has its claim here; not yet: "
-            f"{', '.join(missing) or 'none'}.</p>"
-        )
-        unseen = sum(1 for identifier in known if identifier not in shown)
-        note = f"<p>{unseen} of them stand on no chapter yet.</p>" if unseen else ""
-        read = pages.read_all(self.root)
-        fragments = sum("fragment" in b.options for page in read for b in page.blocks)
-        note += (
-            f"<p>Beside them: {len(find(self.root))} programs, each run and compared "
-            f"with its recording by the tests. Fragments of code on the pages that no "
-            f"test runs: {fragments}.</p>"
-        )
-        return [
-            html(
-                f'{promise}<div class="table-wrapper docutils container" '
-                'tabindex="0" role="region" aria-label="Claims by part">'
-                '<table class="docutils ledger-totals"><thead><tr>'
-                f"{head}</tr></thead><tbody>{body}</tbody></table></div>{note}"
-            )
-        ]
-
-
-def _outcome(result: claims.Result | None) -> str:
-    return "none" if result is None else result.outcome
-
-
-def where_shown(root: Path) -> dict[str, list[tuple[str, str]]]:
-    """Say which pages show each claim: (docname, title)."""
-    shown: dict[str, list[tuple[str, str]]] = {}
-    for page in pages.read_all(root):
-        if page.docname == pages.QUESTIONS:
-            continue  # it repeats what a chapter shows
-        title = page.headings[0].text if page.headings else page.docname
-        for _, identifier in pages.claims_shown(page):
-            entry = (page.docname, title)
-            if entry not in shown.setdefault(identifier, []):
-                shown[identifier].append(entry)
-    return shown
-
-
-def ledger_outdated(
-    app: Sphinx,
-    env: BuildEnvironment,
-    added: set[str],
-    changed: set[str],
-    removed: set[str],
-) -> list[str]:
-    """Rebuild the ledger when a claim, a result or a page that shows one changed."""
-    del added, changed, removed
-    root = Path(app.srcdir).parent
-    state = hashlib.sha256()
-    try:
-        known = claims.collect(root)
-    except Problem as problem:
-        logger.error(str(problem))
-        return []
-    for identifier, made in known.items():
-        state.update(f"{identifier} {made.fingerprint} {made.where}".encode())
-    state.update(repr(sorted(where_shown(root).items())).encode())
-    state.update(repr(sorted(claims.results(root).items())).encode())
-    before = getattr(env, "handbook_ledger", None)
-    env.handbook_ledger = state.hexdigest()  # type: ignore[attr-defined]
-    waits = [
-        docname
-        for docname, names in getattr(env, "handbook_waiting", {}).items()
-        if names and docname in env.found_docs
-    ]
-    if before == state.hexdigest():
-        return waits
-    ledger = [name for name in env.found_docs if name.startswith("reference/claims/")]
-    return waits + ledger
 
 
 def write_programs(app: Sphinx, error: Exception | None) -> None:
@@ -953,11 +738,10 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("notice", Notice)
     app.add_directive("platforms", Platforms)
     app.add_directive("answer", Answer)
-    app.add_directive("ledger", Ledger)
-    app.add_directive("not-so", NotSo)
-    app.add_directive("ledger-summary", LedgerSummary)
     app.add_role("claim", ClaimRole())
-    app.connect("env-get-outdated", ledger_outdated)
+    app.connect("env-get-outdated", outdated)
+    app.connect("env-purge-doc", forget)
+    app.connect("env-merge-info", merge)
     app.connect("build-finished", write_programs)
     made_of = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):

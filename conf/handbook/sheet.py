@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from docutils import nodes
 
 from handbook import errors, lookup, pages, recordings
-from handbook.directives import Directive, html
+from handbook.directives import Directive, html, wide
 from handbook.problem import Problem
 
 if TYPE_CHECKING:
@@ -60,9 +60,8 @@ class Calls(Directive):
         head = "".join(f'<th scope="col">{escape(lane)}</th>' for lane in lanes)
         made: list[Node] = [
             html(
-                '<div class="table-wrapper docutils container" tabindex="0" '
-                'role="region" aria-label="Calls in order">'
-                f'<table class="docutils sheet-calls"><thead><tr>{head}'
+                wide("Calls in order")
+                + f'<table class="docutils sheet-calls"><thead><tr>{head}'
                 '<th scope="col">what it does</th><th scope="col">may wait</th>'
                 "</tr></thead><tbody>"
             )

@@ -231,11 +231,8 @@ class Plain:
 
     def _claim(self, block: Block) -> claims.Claim:
         if block.argument not in self.claims:
-            raise Problem(
-                place(self.root, block.page),
-                f"no test claims {block.argument}",
-                "name a claim of tests/, or write its test",
-            )
+            where = place(self.root, block.page)
+            raise claims.unknown(block.argument, self.claims, where)
         return self.claims[block.argument]
 
     def _often_said(self, block: Block) -> str:
