@@ -20,10 +20,10 @@ extensions = [
     "handbook.ledger",
     "handbook.lookup",
     "handbook.sheet",
-    "handbook.proofs",
-    "handbook.book",
+    "handbook.source_pages",
+    "handbook.epub",
     "handbook.catalogue",
-    "handbook.told",
+    "handbook.hints",
     "sphinxext.rediraffe",
 ]
 source_suffix = {".md": "markdown"}

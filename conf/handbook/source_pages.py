@@ -121,7 +121,7 @@ def collect(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         getattr(app.env, name, "") for name in ("handbook_titles", "handbook_digests")
     ]
     around += [app.config.handbook_machinery, app.config.handbook_live]
-    kept = Path(app.doctreedir) / "handbook-proofs.json"
+    kept = Path(app.doctreedir) / "handbook-source-pages.json"
     before = json.loads(kept.read_text()) if kept.exists() else {}
     states = {}
     for path, mine in files.items():
