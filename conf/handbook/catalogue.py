@@ -1,6 +1,7 @@
 """The catalogue: every program, as a page to filter, a zip, and JSON for machines.
 
-`entries` reads files only; the directive and the files beside the site are Sphinx's.
+`entries` reads files only; the directives and what lies in `snippets/` of the site are
+Sphinx's.
 """
 
 from __future__ import annotations
@@ -15,21 +16,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
 
 from handbook import archive, boxes, facts, pages
-from handbook.directives import Directive, html
+from handbook.base import Directive, html
 from handbook.problem import Problem
 from handbook.sidebar import short_title
 from handbook.snippet import (
+    FILES,
     ROOT,
     Snippet,
+    companions,
     companions_of_pairs,
+    find,
+    read,
     read_all,
 )
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
+
+logger = logging.getLogger(__name__)
 
 JSON, ZIP = "snippets/snippets.json", "snippets/snippets.zip"
 VERSION = 1
@@ -296,11 +305,37 @@ def write_files(app: Sphinx, error: Exception | None) -> None:
     listing.write_text(told, "utf-8")
 
 
+def write_programs(app: Sphinx, error: Exception | None) -> None:
+    """Lay the programs, without markers, where the pages link to them."""
+    if error is not None or app.builder.format != "html":
+        return
+    root = Path(app.srcdir).parent
+    if Path(app.outdir).resolve() == root.resolve():
+        raise ExtensionError("the site would be written over the repository")
+    wanted = set()
+    for path in [*find(root), *companions(root)]:
+        try:
+            snippet = read(path, root)
+        except Problem as problem:
+            logger.error(str(problem))
+            continue
+        target = Path(app.outdir) / boxes.served(snippet)
+        wanted.add(target)
+        data = snippet.clean.encode()
+        if not target.exists() or target.read_bytes() != data:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+    for old in (Path(app.outdir) / "snippets").glob("*/*.*"):
+        if old not in wanted and old.suffix in {".py", ".txt", *FILES}:
+            old.unlink()
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
     app.add_directive("catalogue", Catalogue)
     app.add_directive("files", Files)
     app.add_directive("tested", Tested)
+    app.connect("build-finished", write_programs)
     app.connect("build-finished", write_files)
     return {
         "version": "1",

@@ -16,7 +16,7 @@ from docutils.parsers.rst import directives
 from sphinx.util import logging
 
 from handbook import claims, pages, source_pages
-from handbook.directives import Directive, html, sentence, wide
+from handbook.base import Directive, html, sentence, wide
 from handbook.problem import Problem
 from handbook.snippet import find
 
@@ -97,8 +97,8 @@ class Ledger(Directive):
         )
         rows.append(("Shown in", links or "no chapter yet"))
         if made.test:
-            proof = f'<a href="{self.up}{source_pages.address(made)}">{escape(made.where)}</a>'
-            rows.append(("Test", proof))
+            proof = f"{self.up}{source_pages.address(made)}"
+            rows.append(("Test", f'<a href="{proof}">{escape(made.where)}</a>'))
         table = "".join(
             f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in rows
         )

@@ -1,6 +1,6 @@
 """What a page looks up in the recordings: errors, measurements, ranges of numbers.
 
-Like `directives`, which it builds on, this runs nothing.
+Like all directives, these run nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from docutils.parsers.rst import directives
 from sphinx.util import logging
 
 from handbook import boxes, charts, errors, pages, states
-from handbook.directives import Directive, html
+from handbook.base import Directive, html
 from handbook.problem import Problem
 from handbook.snippet import by_id
 

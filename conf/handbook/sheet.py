@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from docutils import nodes
 
 from handbook import errors, lookup, pages, recordings
-from handbook.directives import Directive, html, wide
+from handbook.base import Directive, html, wide
 from handbook.problem import Problem
 
 if TYPE_CHECKING:
