@@ -12,6 +12,7 @@ from mdit_py_plugins.colon_fence import colon_fence_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 from mdit_py_plugins.myst_blocks import myst_block_plugin
 
+from handbook.problem import place
 from handbook.snippet import ROOT
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class Block:
     argument: str  # the directive's argument, or the plain fence's language
     options: dict[str, str]
     body: str
+
+    def where(self, root: Path) -> str:
+        """Name its place as `path:line`, from the repository's root."""
+        return place(root, self.path, self.line)
 
 
 @dataclass(frozen=True)

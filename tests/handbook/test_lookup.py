@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from bs4 import BeautifulSoup
 
-from handbook import check, errors, pages, record, recordings
+from handbook import check_programs, errors, pages, record, recordings
 from handbook.snippet import ROOT, by_id
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def test_an_error_without_an_entry_is_told(handbook: Path) -> None:
     page = handbook / "docs/index.md"
     page.write_text(PAGE + fence("provoked ECONNREFUSED"))
     read = pages.read_all(handbook)
-    (problem,) = check.listed(handbook, read, [])
+    (problem,) = check_programs.listed(handbook, read, [])
     assert "no entry for OverflowError, which demo/refused met" in str(problem)
     page.write_text(page.read_text() + fence("provoked OverflowError"))
-    assert not list(check.listed(handbook, pages.read_all(handbook), []))
+    assert not list(check_programs.listed(handbook, pages.read_all(handbook), []))
