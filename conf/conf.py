@@ -61,11 +61,7 @@ html_static_path = ["theme/static"]
 templates_path = ["theme/templates"]
 html_permalinks_icon = "#"
 html_copy_source = False
-html_show_sourcelink = False
 html_use_index = False
-html_domain_indices = False
-html_last_updated_fmt = None
-html_codeblock_linenos_style = "inline"
 pygments_style = "handbook.colours.LightCode"
 pygments_dark_style = "handbook.colours.DarkCode"
 highlight_language = "text"
@@ -82,7 +78,6 @@ epub_publisher = author
 epub_copyright = project_copyright
 epub_description = "A handbook in which every program, output and claim is run."
 epub_show_urls = "no"
-epub_use_index = False
 epub_css_files = ["book.css"]
 epub_tocdup = False
 epub_exclude_files = ["_static/*.js", "_static/site.css", "_static/favicon.svg"]
@@ -90,4 +85,3 @@ version = release = os.environ.get("HANDBOOK_VERSION", "draft")
 
 # The copy button stands only where a directive says what it gives.
 copybutton_selector = ".copy-source pre"
-copybutton_exclude = ".linenos, .gp, .go"
