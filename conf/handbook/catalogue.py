@@ -22,7 +22,6 @@ from sphinx.util import logging
 from handbook import archive, boxes, facts, pages
 from handbook.base import Directive, html
 from handbook.problem import Problem
-from handbook.sidebar import short_title
 from handbook.snippet import (
     FILES,
     ROOT,
@@ -192,8 +191,6 @@ class Catalogue(Directive):
         )
 
     def _title(self, docname: str) -> str:
-        if docname in self.env.titles and docname in self.env.metadata:
-            return short_title(self.env, docname)
         docs = self.root / "docs"
         return pages.read(docs / f"{docname}.md", docs).short
 
