@@ -34,5 +34,5 @@ if __name__ == "__main__":
     options = parser.parse_args()
     try:
         asyncio.run(take_part(options.url, options.text))
-    except (OSError, WebSocketException) as error:
+    except (OSError, ValueError, WebSocketException) as error:
         sys.exit(f"{parser.prog}: {error}")
