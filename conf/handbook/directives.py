@@ -831,7 +831,7 @@ def where_shown(root: Path) -> dict[str, list[tuple[str, str]]]:
     """Say which pages show each claim: (docname, title)."""
     shown: dict[str, list[tuple[str, str]]] = {}
     for page in pages.read_all(root):
-        if page.docname == pages.QUESTIONS:
+        if page.docname in pages.BRIEF:
             continue  # it repeats what a chapter shows
         title = page.headings[0].text if page.headings else page.docname
         for _, identifier in pages.claims_shown(page):

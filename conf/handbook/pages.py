@@ -24,6 +24,7 @@ ROLE = re.compile(r"\{claim\}`(?P<id>[^`]+)`")
 # A comment of a page or a test that says what its writer has still to do.
 TO_DO = re.compile(r"^(?:%|#) To do: (?P<what>.+)$")
 QUESTIONS = "reference/questions"  # says briefly what the chapters say in full
+BRIEF = (QUESTIONS, "reference/sheet")  # these repeat claims, and explain none
 
 
 @dataclass(frozen=True)
