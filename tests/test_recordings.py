@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from handbook import check, record, snippet
+from handbook import check, compare, record, recordings, snippet
 from handbook.problem import Problem
 from handbook.pytest_plugin import NETWORK
 
@@ -22,7 +22,7 @@ PROGRAMS = [
 def test_program_does_what_its_recording_says(name: str) -> None:
     try:
         program = snippet.by_id(name)
-        recorded = record.load(program)
+        recorded = recordings.load(program)
         missing = program.missing()
         now = record.run(program)
     except Problem as problem:
@@ -34,7 +34,7 @@ def test_program_does_what_its_recording_says(name: str) -> None:
         pytest.skip(f"{name} needs {', '.join(missing)}")
     if sys.platform != "linux":
         pytest.skip("it ran; recordings are compared on Linux only")
-    difference = record.diff(recorded, now, program)
+    difference = compare.diff(recorded, now, program)
     if difference:
         pytest.fail(str(check.stale(snippet.ROOT, program, difference)), pytrace=False)
 

@@ -154,6 +154,7 @@ def copy_exactly(app: Sphinx, config: Config) -> None:
 
 
 _PROPERTIES = re.compile(r"(--[\w-]+):\s*([^;{}]+)")
+_STEPPING = re.compile(r"[^{}]*\.timeline-steps[^{}]*\{[^{}]*\}")
 _VAR = re.compile(r"var\((--[\w-]+)(?:,\s*([^()]*))?\)")
 
 
@@ -171,6 +172,7 @@ def book_stylesheet() -> str:
         f"{own}\n{_light(code_colours())}\n{_light(timelines)}",
         flags=re.DOTALL,
     )
+    rules = _STEPPING.sub("", rules)  # no script steps through a book
     values = dict(_PROPERTIES.findall(_light(f"{site}{code_colours()}{timelines}")))
 
     def value(found: re.Match[str]) -> str:

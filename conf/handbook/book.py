@@ -25,7 +25,8 @@ _SVG = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
 _SVG_LINK = re.compile(r"</?a\b[^>]*>")
 _ROLE = re.compile(r' role="[^"]*"')
 _ITEM = re.compile(r'href="([^"]+\.xhtml)" media-type="application/xhtml\+xml"')
-_DOWNLOAD = re.compile(r'<a class="snippet-download".*?</a>', re.DOTALL)
+_DOWNLOAD = re.compile(r"<a\b[^>]*\bdownload=[^>]*>.*?</a>", re.DOTALL)
+_FILTER = re.compile(r'<form class="catalogue-filter".*?</form>', re.DOTALL)
 
 
 def for_a_book(body: str, folder: str, pages: set[str], site: str) -> str:
@@ -53,7 +54,7 @@ def for_a_book(body: str, folder: str, pages: set[str], site: str) -> str:
         return _ROLE.sub(' role="img"', opening) + bracket + _ROLE.sub("", rest)
 
     here = set(_ID.findall(body))
-    body = _SVG.sub(picture, _HREF.sub(link, _DOWNLOAD.sub("", body)))
+    body = _SVG.sub(picture, _HREF.sub(link, _DOWNLOAD.sub("", _FILTER.sub("", body))))
     return body.replace("<br>", "<br/>")
 
 

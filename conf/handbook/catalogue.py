@@ -287,14 +287,22 @@ def write_files(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.name != "html":
         return
     root = Path(app.srcdir).parent
+    listing, packed = Path(app.outdir) / JSON, Path(app.outdir) / ZIP
     try:
         told = as_json(entries(root), app.config.html_baseurl)
-        packed = as_zip(root)
+        # The listing has the digest of every file, so it tells of the zip, too.
+        if (
+            packed.exists()
+            and listing.exists()
+            and listing.read_bytes() == told.encode()
+        ):
+            return
+        data = as_zip(root)
     except Problem:
         return  # the pages that show programs tell of it
-    (Path(app.outdir) / "snippets").mkdir(exist_ok=True)
-    (Path(app.outdir) / JSON).write_text(told, "utf-8")
-    (Path(app.outdir) / ZIP).write_bytes(packed)
+    packed.parent.mkdir(exist_ok=True)
+    packed.write_bytes(data)
+    listing.write_text(told, "utf-8")
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

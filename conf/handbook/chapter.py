@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handbook import check, claims, pages, record
+from handbook import check, claims, compare, pages, record, recordings
 from handbook.problem import Problem, place
 from handbook.snippet import ROOT, Snippet, companions_of_pairs
 from handbook.snippet import read as read_snippet
@@ -40,8 +40,8 @@ class Chapter:
     def tests(self) -> list[Path]:
         """The files of its tests.
 
-        Of its part, those that have its name, name a program of it, or prove a claim
-        that the page shows.
+        Of its part, those that have its name or name a program of it; if there is
+        none, those that prove a claim which the page shows.
         """
         part, _, name = self.page.docname.partition("/")
         known, _ = claims.gather(self.root)
@@ -54,13 +54,13 @@ class Chapter:
         stems = {program.partition("/")[2] for program in self.programs}
         stems.add(name.replace("-", "_"))
         words = re.compile(rf"\b({'|'.join(map(re.escape, sorted(stems)))})\.py\b")
-        return [
+        own = [
             path
             for path in of_part
             if path.stem.removeprefix("test_") in stems
-            or path in proofs
             or words.search(path.read_text("utf-8"))
         ]
+        return own or [path for path in of_part if path in proofs]
 
     @property
     def built(self) -> Path:
@@ -128,14 +128,14 @@ def rerun(snippet: Snippet) -> str:
 
     Problem if it misbehaves or does something else than its recording says.
     """
-    recorded = record.load(snippet)
+    recorded = recordings.load(snippet)
     lacking = snippet.missing()
     if lacking:
         return f"not compared: needs {', '.join(lacking)}, which is not here"
     now = record.run(snippet)
     if sys.platform != "linux":
         return "it ran; recordings are compared on Linux only"
-    difference = record.diff(recorded, now, snippet)
+    difference = compare.diff(recorded, now, snippet)
     if difference:
         raise check.stale(snippet.root, snippet, difference)
     return ""
@@ -219,6 +219,12 @@ def _python(root: Path, module: str, *words: str) -> subprocess.CompletedProcess
     )
 
 
+def built_before(chapter: Chapter) -> bool:
+    """Say whether there is a site from which the build can go on."""
+    doctrees = chapter.root / "build" / "html" / ".doctrees"
+    return (doctrees / "environment.pickle").is_file()
+
+
 def has_screen() -> bool:
     """Say whether a browser would open before somebody's eyes."""
     if os.environ.get("CI") or os.environ.get("NO_BROWSER"):
@@ -248,7 +254,7 @@ def main(name: str, root: Path = ROOT) -> int:
         print(lacking, flush=True)
     print(
         "-- page"
-        + ("" if chapter.built.exists() else " (a first build takes up to a minute)"),
+        + ("" if built_before(chapter) else " (a first build takes up to a minute)"),
         flush=True,
     )
     warned, elsewhere = build(chapter)

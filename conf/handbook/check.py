@@ -14,7 +14,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from handbook import claims, errors, facts, pages, record
+from handbook import claims, errors, facts, pages, recordings
 from handbook.problem import Problem, place
 from handbook.snippet import (
     ROOT,
@@ -179,7 +179,7 @@ def recorded(
     for snippet in snippets:
         if snippet.id in partners:
             continue
-        files = record.paths(snippet)
+        files = recordings.paths(snippet)
         wanted |= set(files.values())
         for path in files.values():
             if not path.is_file():

@@ -19,7 +19,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from handbook import boxes, check, claims, pages, proofs, record, timeline
+from handbook import boxes, check, claims, compare, pages, proofs, recordings, timeline
 from handbook.problem import Problem
 from handbook.snippet import FILES, Snippet, by_id, companions, find
 from handbook.snippet import read as read_snippet
@@ -103,10 +103,10 @@ class Directive(SphinxDirective):
         self.depend(self.root / "snippets" / f"{identifier}.py")
         return by_id(identifier, self.root)
 
-    def recording(self, snippet: Snippet) -> record.Recording:
+    def recording(self, snippet: Snippet) -> recordings.Recording:
         """Read a program's recording and depend on it."""
-        self.depend(*record.paths(snippet).values())
-        return record.load(snippet)
+        self.depend(*recordings.paths(snippet).values())
+        return recordings.load(snippet)
 
     def claim(self, identifier: str) -> claims.Claim:
         """Find a claim by its id and depend on its test."""
@@ -320,7 +320,7 @@ class Recorded(Directive):
         text = recording.transcripts[role]
         if "table" in self.options:
             return self._table(snippet, text)
-        marks = record.marks(text, recording, snippet.varies)
+        marks = compare.marks(text, recording, snippet.varies)
         block = transcript(text, text)
         block.clear()
         last = 0
@@ -411,10 +411,10 @@ class TimelineDirective(Directive):
             if other and other not in programs:
                 programs[other] = self.program(other)
 
-        def line(event: record.Event) -> int:
+        def line(event: recordings.Event) -> int:
             return programs[event.get("program", snippet.id)].clean_line(event["line"])
 
-        def link(event: record.Event) -> str:
+        def link(event: recordings.Event) -> str:
             shown = programs[event.get("program", snippet.id)]
             page = ""
             if boxes.has_own_page(shown):
@@ -454,7 +454,7 @@ class TimelineDirective(Directive):
             ),
         ]
 
-    def _asked(self, snippet: Snippet, recording: record.Recording) -> list[str]:
+    def _asked(self, snippet: Snippet, recording: recordings.Recording) -> list[str]:
         """Say which calls to leave out; Problem if the run is not as the page says."""
         here = ":".join(str(part) for part in self.get_source_info())
         made = {event["call"] for event in recording.events}

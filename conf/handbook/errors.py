@@ -10,14 +10,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from handbook import record
-from handbook.problem import Problem
-from handbook.snippet import by_id, find, read
+from handbook import recordings
+from handbook.snippet import by_id
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from handbook.record import Recording
+    from handbook.recordings import Recording
 
 NUMBERS = "reference/error_numbers"  # the program that prints what follows
 SAME = {"ENOTSUP": "EOPNOTSUPP"}  # one number on Linux, and Python says the former
@@ -57,7 +56,7 @@ class Seen:
 
 def numbers(root: Path) -> dict[str, Named]:
     """Read the errnos by name, as the recording of `NUMBERS` has them."""
-    text = record.load(by_id(NUMBERS, root)).transcripts[""]
+    text = recordings.load(by_id(NUMBERS, root)).transcripts[""]
     rows = filter(None, map(ROW.match, text.splitlines()))
     return {
         row["name"]: Named(row["name"], int(row["number"]), row["type"], row["text"])
@@ -102,14 +101,9 @@ def seen(root: Path) -> dict[str, Seen]:
     """Find the errors of all recorded programs but the one that lists them."""
     by_number = {named.number: named.name for named in numbers(root).values()}
     everywhere: dict[str, Seen] = {}
-    for path in find(root):
-        try:
-            snippet = read(path, root)
-            if snippet.id == NUMBERS:
-                continue
-            recording = record.load(snippet)
-        except Problem:
-            continue  # a companion, or one that is told of elsewhere
+    for snippet, recording in recordings.load_all(root):
+        if snippet.id == NUMBERS:
+            continue
         for name, here in seen_in(recording, by_number).items():
             known = everywhere.setdefault(name, Seen())
             known.texts |= here.texts

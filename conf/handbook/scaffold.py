@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handbook import claims, record
+from handbook import claims, record, recordings
 from handbook.problem import Problem
 from handbook.snippet import ROOT, find
 from handbook.snippet import read as read_snippet
@@ -74,9 +74,12 @@ def new_chapter(part: str, name: str, root: Path = ROOT) -> list[Path]:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text, encoding="utf-8")
         snippet = read_snippet(root / f"snippets/{part}/{program}.py", root)
-        written.extend(record.paths(snippet).values())
+        written.extend(recordings.paths(snippet).values())
         record.save(snippet, record.record(snippet))
-    return [*(root / path for path in [*new, *texts]), *record.paths(snippet).values()]
+    return [
+        *(root / path for path in [*new, *texts]),
+        *recordings.paths(snippet).values(),
+    ]
 
 
 def _judge_part(part: str, root: Path) -> None:

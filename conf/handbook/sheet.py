@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from docutils import nodes
 
-from handbook import errors, lookup, pages, record
+from handbook import errors, lookup, pages, recordings
 from handbook.directives import Directive
 from handbook.problem import Problem
-from handbook.snippet import find, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
 
-    from handbook.record import Event
+    from handbook.recordings import Event
 
 LINE = re.compile(r"^(?P<lane>\w+) (?P<call>\w+) \| (?P<told>.+)$")
 ERRORS_PAGE = "reference/errors"
@@ -32,14 +31,12 @@ ERRORS_PAGE = "reference/errors"
 
 def waiting_calls(root: Path) -> set[str]:
     """Name the calls that slept in some recorded run."""
-    found: set[str] = set()
-    for path in find(root):
-        try:
-            recording = record.load(read(path, root))
-        except Problem:
-            continue  # a companion, or one that is told of elsewhere
-        found |= {event["call"] for event in recording.events if event.get("blocked")}
-    return found
+    return {
+        event["call"]
+        for _, recording in recordings.load_all(root)
+        for event in recording.events
+        if event.get("blocked")
+    }
 
 
 class Calls(Directive):

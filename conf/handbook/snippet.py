@@ -269,6 +269,12 @@ def read(path: Path, root: Path = ROOT) -> Snippet:
         raise Problem(
             place(root, path), f"not UTF-8: {error.reason}", "save it as UTF-8"
         ) from error
+    return _parsed(path, root, source)
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(path: Path, root: Path, source: str) -> Snippet:
+    """Parse a program once for as long as its text stays the same."""
     if path.suffix in FILES:
         lines = source.splitlines()
         _check_markers(root, path, lines)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handbook.record import Event, Recording
+    from handbook.recordings import Event, Recording
 
 # Every length is in user units; a phone shows one unit as about one pixel.
 WIDTH, HEIGHT = 360, 446

@@ -17,10 +17,12 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from handbook.recordings import EVENT_LOOP
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from handbook.record import Event, Recording
+    from handbook.recordings import Event, Recording
 
 # Every length is in user units; a phone shows one unit as about one pixel.
 LANE = 110
@@ -48,7 +50,6 @@ AFTER_FIN = ("CLOSE_WAIT", "LAST_ACK", "CLOSING")
 SENDS = ("send", "sendall", "sendmsg", "sendto")
 RECEIVES = ("recv", "recv_into", "recvfrom", "recvmsg")
 UNDRAWN = ("setsockopt",)
-EVENT_LOOP = "event loop"  # as in record, which imports nothing of this
 BEGUN = ("EINPROGRESS",)  # no failure: connect() has begun, and does not wait
 WIDTH_OF_CHARACTER = 6.6
 HEAD_CHARACTER = 7.2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handbook import claims, record, snippet
+from handbook import claims, recordings, snippet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ def _keep_the_shown(root: Path) -> None:
     }
     kept = {root / "snippets" / f"{name}.py" for name in shown}
     for name in shown:
-        kept |= set(record.paths(snippet.by_id(name, root)).values())
+        kept |= set(recordings.paths(snippet.by_id(name, root)).values())
     for path in (root / "snippets").rglob("*"):
         if path.is_file() and path not in kept:
             path.unlink()

@@ -17,6 +17,7 @@ from handbook import (
     lookup,
     pages,
     record,
+    recordings,
     sheet,
     snippet,
 )
@@ -105,11 +106,11 @@ def test_programs_outputs_and_claims_are_written_out(
             kind = block.options["pyobject"].rpartition(".")[2]
             assert re.search(rf"```python\n(@.*\n)*(async )?(def|class) {kind}\b", text)
     for block in page.named("recorded"):
-        recording = record.load(snippet.by_id(block.argument))
+        recording = recordings.load(snippet.by_id(block.argument))
         transcript = recording.transcripts[block.options.get("role", "")]
         assert f"```text\n{transcript}" in text
     for block in page.named("timeline"):
-        recording = record.load(snippet.by_id(block.argument))
+        recording = recordings.load(snippet.by_id(block.argument))
         assert text.count("\n1. Line ") >= 1, recording.snippet
     for block in page.named("claim", "often-said"):
         assert plain_text.prose(plain.claims[block.argument].sentence) in text

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from handbook import record, snippet, timeline
+from handbook import compare, record, recordings, snippet, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ STREAMS = '''
 '''
 
 
-def of(made: record.Recording, lane: str, call: str) -> list[record.Event]:
+def of(made: recordings.Recording, lane: str, call: str) -> list[recordings.Event]:
     return [e for e in made.events if e["lane"] == lane and e["call"] == call]
 
 
@@ -113,13 +113,13 @@ def test_a_stream_cut_in_another_way_is_no_difference(program: Write) -> None:
         }
         for data, size in ((first, 2), (b"E\n", 4))
     ]
-    events: list[record.Event] = []
+    events: list[recordings.Event] = []
     for event in made.events:
         events += pieces if event is whole else [event]
     cut = dataclasses.replace(made, events=tuple(events))
-    assert record.diff(made, cut, read) == ""
+    assert compare.diff(made, cut, read) == ""
     pieces[1]["stream"] = {"bytes": 4, "crc": zlib.crc32(b"ONE!")}
-    assert "calls of the client" in record.diff(made, cut, read)
+    assert "calls of the client" in compare.diff(made, cut, read)
 
 
 def test_another_line_of_a_task_is_a_difference(program: Write) -> None:
@@ -127,7 +127,7 @@ def test_another_line_of_a_task_is_a_difference(program: Write) -> None:
     changed = program(
         STREAMS.replace("        writer.write(words)", "\n        writer.write(words)")
     )
-    assert "send" in record.diff(made, record.run(changed), changed)
+    assert "send" in compare.diff(made, record.run(changed), changed)
 
 
 def test_what_no_line_did_has_no_link(program: Write) -> None:
@@ -170,9 +170,9 @@ def test_a_loop_that_no_task_waits_for_has_a_lane_of_its_own(program: Write) -> 
             asyncio.run(main())
         ''')
     )
-    assert set(made.lanes) == {"main", record.EVENT_LOOP}
-    assert [e["line"] for e in of(made, record.EVENT_LOOP, "send")] == [11]
-    assert [e["line"] for e in of(made, record.EVENT_LOOP, "recv")][:1] == [0]
+    assert set(made.lanes) == {"main", recordings.EVENT_LOOP}
+    assert [e["line"] for e in of(made, recordings.EVENT_LOOP, "send")] == [11]
+    assert [e["line"] for e in of(made, recordings.EVENT_LOOP, "recv")][:1] == [0]
 
 
 SELECTS = '''
@@ -217,7 +217,7 @@ def test_a_select_is_seen_with_its_line_and_its_wait(program: Write) -> None:
     assert "1 ready" in said
     quiet = [e for e in made.events if e["call"] != "select"]
     without = dataclasses.replace(made, events=tuple(quiet))
-    assert record.diff(made, without, read) == "", (
+    assert compare.diff(made, without, read) == "", (
         "when a loop wakes is up to the clock"
     )
 
@@ -419,7 +419,7 @@ def test_the_frames_of_a_run_are_recorded_and_drawn(program: Write) -> None:
 
 
 def test_frames_of_a_thread_may_come_in_one_call_or_two() -> None:
-    def received(size: int, *frames: str) -> record.Event:
+    def received(size: int, *frames: str) -> recordings.Event:
         return {
             "lane": "client",
             "call": "recv",
@@ -433,9 +433,11 @@ def test_frames_of_a_thread_may_come_in_one_call_or_two() -> None:
             "result": {"bytes": size, "starts": "b'...'"},
         }
 
-    def recording(*events: record.Event) -> record.Recording:
+    def recording(*events: recordings.Event) -> recordings.Recording:
         lanes, none = ("client", "server"), frozenset[int]()
-        return record.Recording("x", {"": ""}, lanes, events, none, none, alone=False)
+        return recordings.Recording(
+            "x", {"": ""}, lanes, events, none, none, alone=False
+        )
 
     path = snippet.ROOT / "snippets/sockets/conversation.py"
     program = snippet.read(path)
@@ -443,16 +445,16 @@ def test_frames_of_a_thread_may_come_in_one_call_or_two() -> None:
     two = recording(
         received(5, 'TEXT "a"', "part of TEXT 3 bytes"), received(7, 'TEXT "bcd"')
     )
-    assert record.diff(one, two, program) == ""
+    assert compare.diff(one, two, program) == ""
     other = recording(received(5, 'TEXT "a"'), received(7, 'TEXT "xyz"'))
-    assert record.diff(one, other, program)
+    assert compare.diff(one, other, program)
 
 
 def test_other_words_in_a_frame_are_a_difference(program: Write) -> None:
     pytest.importorskip("websockets")
     made = record.run(program(WEBSOCKET))
     changed = program(WEBSOCKET.replace('"hello"', '"hallo"'))
-    difference = record.diff(made, record.run(changed), changed)
+    difference = compare.diff(made, record.run(changed), changed)
     assert "HELLO" in difference or "hello" in difference
 
 
@@ -538,7 +540,7 @@ def test_what_nobody_can_read_is_no_difference(
     same: bool,  # noqa: FBT001
 ) -> None:
     written = program(SEALED.replace("{needs}", needs).replace("{begin}", begin))
-    first, second = (record.masked(record.run(written), written) for _ in range(2))
+    first, second = (compare.masked(record.run(written), written) for _ in range(2))
     assert (first == second) is same
     if "chromium" in written.needs:
         assert first["lanes"] == {}
@@ -567,7 +569,7 @@ ASKS = '''
 def test_keys_and_dates_of_http_are_no_difference(program: Write) -> None:
     def told(word: str) -> Any:
         written = program(ASKS.replace("{word}", word))
-        return record.masked(record.run(written), written)
+        return compare.masked(record.run(written), written)
 
     assert told("one") == told("one")
     assert told("one") != told("two")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from bs4 import BeautifulSoup
 
-from handbook import check, errors, pages, record
+from handbook import check, errors, pages, record, recordings
 from handbook.snippet import ROOT, by_id
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def test_a_page_of_errors_follows_the_recordings(handbook: Path) -> None:
 
 
 def test_a_printed_number_that_is_not_known_wants_an_entry(handbook: Path) -> None:
-    made = record.load(by_id("demo/refused", handbook))
+    made = recordings.load(by_id("demo/refused", handbook))
     printed = dataclasses.replace(made, transcripts={"": "[Errno 71] Protocol error"})
     assert set(errors.seen_in(printed, {111: "ECONNREFUSED"})) == {
         *("ECONNREFUSED", "OverflowError"),  # of its calls

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handbook import check, record, snippet
+from handbook import check, compare, record, recordings, snippet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -365,7 +365,7 @@ def test_a_changed_output_or_call_names_page_difference_and_command(
 ) -> None:
     change(repository / "snippets/listening/close_listener.py", old, new)
     program = snippet.by_id("listening/close_listener", repository)
-    difference = record.diff(record.load(program), record.run(program), program)
+    difference = compare.diff(recordings.load(program), record.run(program), program)
     message = str(check.stale(repository, program, difference))
     page = repository / "docs/listening/two-kinds-of-socket.md"
     line = line_of(page, "```{recorded} listening/close_listener")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handbook import record
+from handbook import assemble, compare, record, recordings
 from handbook.problem import Problem
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ TALK = '''
 '''
 
 
-def calls(made: record.Recording, lane: str | None = None) -> list[str]:
+def calls(made: recordings.Recording, lane: str | None = None) -> list[str]:
     return [e["call"] for e in made.events if lane in (None, e["lane"])]
 
 
@@ -86,7 +86,7 @@ def test_without_netlink_the_table_is_read_and_says_the_same(
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(blocked)
     monkeypatch.setattr(record, "TRACED", folder)
-    assert record.diff(by_address, record.run(asked), asked) == ""
+    assert compare.diff(by_address, record.run(asked), asked) == ""
 
 
 def test_the_tracer_takes_no_low_descriptor(program: Write) -> None:
@@ -98,7 +98,7 @@ def test_two_runs_mean_the_same(program: Write) -> None:
     read = program(TALK)
     first, second = record.run(read), record.run(read)
     assert first.transcripts != second.transcripts or first.ports == second.ports
-    assert record.diff(first, second, read) == ""
+    assert compare.diff(first, second, read) == ""
 
 
 def test_an_equal_recording_is_left_untouched(program: Write) -> None:
@@ -108,7 +108,7 @@ def test_an_equal_recording_is_left_untouched(program: Write) -> None:
     before = [path.read_bytes() for path in written]
     assert record.save(read, record.run(read)) == []
     assert [path.read_bytes() for path in written] == before
-    assert record.load(read).transcripts == {"": written[0].read_text()}
+    assert recordings.load(read).transcripts == {"": written[0].read_text()}
 
 
 def test_identity_is_kept_by_the_map(program: Write) -> None:
@@ -121,7 +121,7 @@ def test_identity_is_kept_by_the_map(program: Write) -> None:
     wrong = text.replace(f"peer ('127.0.0.1', {peer})", f"peer ('127.0.0.1', {other})")
     assert wrong != text
     changed = dataclasses.replace(made, transcripts={"": wrong})
-    assert "output" in record.diff(made, changed, read)
+    assert "output" in compare.diff(made, changed, read)
 
 
 def test_a_number_that_is_no_port_is_not_mapped(program: Write) -> None:
@@ -130,13 +130,13 @@ def test_a_number_that_is_no_port_is_not_mapped(program: Write) -> None:
     free = next(n for n in range(40000, 41000) if n not in made.ports)
     one = dataclasses.replace(made, transcripts={"": f"{free} bytes\n"})
     two = dataclasses.replace(made, transcripts={"": f"{free + 1} bytes\n"})
-    assert record.diff(one, two, read)
+    assert compare.diff(one, two, read)
 
 
 def test_a_changed_call_is_a_difference_with_its_line(program: Write) -> None:
     made = record.run(program(TALK))
     changed = program(TALK.replace("conn.recv(16)", "conn.recv(32)"))
-    difference = record.diff(made, record.run(changed), changed)
+    difference = compare.diff(made, record.run(changed), changed)
     assert "-line 12: recv([16])" in difference
     assert "+line 12: recv([32])" in difference
 
@@ -156,7 +156,7 @@ def test_what_varies_undeclared_is_refused_and_declared_is_not(program: Write) -
         varying.format(declared="\n\n        Varies: key {hex} made\n        ")
     )
     made = record.record(declared)
-    (mark,) = record.marks(made.transcripts[""], made, declared.varies)
+    (mark,) = compare.marks(made.transcripts[""], made, declared.varies)
     assert mark.name == "<hex>"
     assert made.transcripts[""][mark.start : mark.end] in made.transcripts[""].split()
 
@@ -375,20 +375,20 @@ def test_a_pair_that_never_says_its_port_is_told_what_it_said(program: Write) ->
 
 def test_without_a_recording_the_command_is_named(program: Write) -> None:
     with pytest.raises(Problem, match="make record S=demo/example"):
-        record.load(program(TALK))
+        recordings.load(program(TALK))
 
 
 def test_a_recording_of_another_format_is_refused(program: Write) -> None:
     read = program(TALK)
     record.save(read, record.run(read))
-    path = record.paths(read)["events"]
+    path = recordings.paths(read)["events"]
     data = json.loads(path.read_text()) | {"format": 0}
     path.write_text(json.dumps(data))
     with pytest.raises(Problem, match="format 0"):
-        record.load(read)
+        recordings.load(read)
 
 
-def recorded_twice(program: Write, source: str) -> record.Recording:
+def recorded_twice(program: Write, source: str) -> recordings.Recording:
     return record.record(program(source), times=2)
 
 
@@ -559,7 +559,7 @@ def test_a_port_chosen_by_hand_is_compared(program: Write) -> None:
     read = program(source.replace("PORT", str(port)))
     made = record.run(read)
     assert made.ports == frozenset()
-    assert record.marks(made.transcripts[""], made, read.varies) == []
+    assert compare.marks(made.transcripts[""], made, read.varies) == []
 
 
 def test_line_endings_and_the_order_of_sockets_count(program: Write) -> None:
@@ -576,9 +576,9 @@ def test_line_endings_and_the_order_of_sockets_count(program: Write) -> None:
     plain = program(source.replace("END", ""))
     made = record.run(plain)
     again = program(source.replace("END", ', end=""'))
-    assert record.diff(made, record.run(again), again)
+    assert compare.diff(made, record.run(again), again)
     swapped = program(source.replace("END", "").replace("(a, b):", "(b, a):"))
-    assert "socket 2" in record.diff(made, record.run(swapped), swapped)
+    assert "socket 2" in compare.diff(made, record.run(swapped), swapped)
     crlf = program(source.replace("END", ', end="\\r\\n"'))
     assert record.save(crlf, record.run(crlf))
     assert record.save(crlf, record.run(crlf)) == []
@@ -598,7 +598,7 @@ def test_a_long_message_is_compared_to_its_end(program: Write) -> None:
     read = program(source)
     made = record.run(read)
     other = program(source.replace("END", "AND"))
-    assert "crc" in record.diff(made, record.run(other), other)
+    assert "crc" in compare.diff(made, record.run(other), other)
 
 
 def test_a_program_that_is_wrong_on_purpose_is_held_to_how_it_ends(
@@ -612,9 +612,9 @@ def test_a_program_that_is_wrong_on_purpose_is_held_to_how_it_ends(
     wrong = program(source, "demo/wrong_end")
     made = record.record(wrong, times=2)
     record.save(wrong, made)
-    assert record.load(wrong).ends == ("1 Address already in use",)
+    assert recordings.load(wrong).ends == ("1 Address already in use",)
     mended = program(source.replace("already", "never"), "demo/wrong_end")
-    assert record.diff(made, record.run(mended), mended)
+    assert compare.diff(made, record.run(mended), mended)
 
 
 def test_no_place_of_this_machine_is_published(program: Write) -> None:
@@ -635,12 +635,12 @@ def test_a_damaged_recording_is_named_and_made_anew(
     read = program(TALK)
     made = record.run(read)
     record.save(read, made)
-    record.paths(read)["events"].write_text(damage)
+    recordings.paths(read)["events"].write_text(damage)
     with pytest.raises(Problem, match=r"cannot be read: .*") as caught:
-        record.load(read)
+        recordings.load(read)
     assert "make record S=demo/example" in str(caught.value)
     assert record.save(read, made)
-    assert record.load(read).events == made.events
+    assert recordings.load(read).events == made.events
 
 
 def test_a_helper_of_python_may_end_a_little_later(program: Write) -> None:
@@ -717,10 +717,10 @@ def test_a_temporary_directory_is_named(program: Write) -> None:
     snippet = program(IN_A_DIRECTORY)
     one, two = record.run(snippet), record.run(snippet)
     assert one.transcripts != two.transcripts
-    assert record.masked(one, snippet) == record.masked(two, snippet)
-    said = record.masked(one, snippet)["transcripts"][""]
+    assert compare.masked(one, snippet) == compare.masked(two, snippet)
+    said = compare.masked(one, snippet)["transcripts"][""]
     assert said == "b'hello' '' at <directory 1>/echo.sock in <directory 1>\n"
-    marks = record.marks(one.transcripts[""], one, snippet.varies)
+    marks = compare.marks(one.transcripts[""], one, snippet.varies)
     assert [mark.why.partition(":")[0] for mark in marks] == [
         "a temporary directory",
         "a temporary directory",
@@ -735,7 +735,7 @@ def test_another_place_than_the_temporary_directory_is_compared(
     moved = dataclasses.replace(
         one, transcripts={"": one.transcripts[""].replace("/echo.sock", "/other.sock")}
     )
-    assert "other.sock" in record.diff(one, moved, snippet)
+    assert "other.sock" in compare.diff(one, moved, snippet)
 
 
 def test_a_run_in_which_one_port_was_picked_twice_is_repeated(
@@ -750,8 +750,8 @@ def test_a_run_in_which_one_port_was_picked_twice_is_repeated(
     bad = dataclasses.replace(
         fine, events=tuple(same if e is dials else e for e in fine.events)
     )
-    assert record.picked_twice(bad)
-    assert not record.picked_twice(fine)
+    assert assemble.picked_twice(bad)
+    assert not assemble.picked_twice(fine)
     runs = [bad, bad, fine, bad]
     monkeypatch.setattr(record, "run_once", lambda *_: runs.pop(0))
     assert record.run(snippet) is fine
@@ -774,7 +774,7 @@ BOUND_TWICE = '''
 
 
 def test_a_port_that_a_program_names_again_is_not_picked_twice(program: Write) -> None:
-    assert not record.picked_twice(record.run_once(program(BOUND_TWICE)))
+    assert not assemble.picked_twice(record.run_once(program(BOUND_TWICE)))
 
 
 FLAGS = '''

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from handbook import record, snippet, states
+from handbook import recordings, snippet, states
 
 SVG = "{http://www.w3.org/2000/svg}"
 HERE, THERE, ANY = ["127.0.0.1", 1], ["127.0.0.1", 2], ["0.0.0.0", 0]
@@ -38,9 +38,9 @@ TALK = (
 )
 
 
-def recording(*events: dict[str, Any], alone: bool = True) -> record.Recording:
+def recording(*events: dict[str, Any], alone: bool = True) -> recordings.Recording:
     nothing: frozenset[int] = frozenset()
-    return record.Recording(
+    return recordings.Recording(
         "a/b", {"": ""}, ("program",), events, nothing, nothing, alone=alone
     )
 
@@ -118,7 +118,7 @@ def test_a_run_without_a_change_is_refused() -> None:
 
 
 def test_what_is_drawn_stays_within_the_picture() -> None:
-    made = record.load(snippet.by_id("reference/every_tcp_state"))
+    made = recordings.load(snippet.by_id("reference/every_tcp_state"))
     svg = ET.fromstring(states.draw([made], title="T").svg)
     for box in svg.iter(f"{SVG}rect"):
         assert float(box.get("x", 0)) >= 0

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from handbook import record, snippet, timeline
+from handbook import recordings, snippet, timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
 SERVER, CLIENT = 50001, 50002
@@ -41,7 +41,9 @@ def row(local: int, peer: int, state: str, **more: Any) -> dict[str, Any]:
 
 
 def recording(*events: dict[str, Any], lanes: tuple[str, ...] = ("program",)) -> Any:
-    return record.Recording("demo/x", {"": ""}, lanes, events, frozenset(), frozenset())
+    return recordings.Recording(
+        "demo/x", {"": ""}, lanes, events, frozenset(), frozenset()
+    )
 
 
 HERE, THERE = ["127.0.0.1", SERVER], ["127.0.0.1", CLIENT]
@@ -220,7 +222,7 @@ def test_a_wait_is_drawn_from_its_begin_to_its_end() -> None:
 
 
 def test_many_connections_are_told_apart_by_the_clients_port() -> None:
-    made = record.load(snippet.by_id("listening/one_port_many_sockets"))
+    made = recordings.load(snippet.by_id("listening/one_port_many_sockets"))
     _, svg = drawn(made, without=frozenset({"close"}))
     ports = {e["peer"][1] for e in made.events if e["call"] == "accept" and "peer" in e}
     accepted = [e["result"]["peer"][1] for e in made.events if e["call"] == "accept"]
@@ -241,7 +243,7 @@ def test_many_connections_are_told_apart_by_the_clients_port() -> None:
 def test_every_recording_can_be_drawn_within_its_width(path: str) -> None:
     part, stem = path.split("/")
     server = snippet.ROOT / "snippets" / part / f"{stem}_server.py"
-    made = record.load(
+    made = recordings.load(
         snippet.by_id(f"{part}/{server.stem if server.exists() else stem}")
     )
     picture, svg = drawn(made)
@@ -257,7 +259,7 @@ def test_every_recording_can_be_drawn_within_its_width(path: str) -> None:
 
 def test_the_picture_is_not_heavier_than_a_page_of_text() -> None:
     for name in ("sockets/conversation", "listening/connect_no_accept"):
-        picture, _ = drawn(record.load(snippet.by_id(name)))
+        picture, _ = drawn(recordings.load(snippet.by_id(name)))
         assert len(picture.svg) < 16_000
         assert not re.search(r"\d\.\d{3}", picture.svg)
 

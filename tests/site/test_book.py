@@ -73,6 +73,9 @@ def test_the_book_is_whole(book: zipfile.ZipFile) -> None:
             file = file if target else name
             if file not in names or (anchor and anchor not in ids[file]):
                 wrong.append(f"{name}: {link}")
+        wrong += [
+            f"{name}: a download" for e in tree.iter(f"{XHTML}a") if e.get("download")
+        ]
         wrong += [f"{name}: a script" for _ in tree.iter(f"{XHTML}script")]
     assert not wrong
     package = ET.fromstring(book.read("content.opf"))
@@ -85,7 +88,9 @@ def test_the_book_is_whole(book: zipfile.ZipFile) -> None:
         name for name in pages if b"<svg" in book.read(name) and name != "nav.xhtml"
     }
     assert len(declared) > 20
-    assert b"var(" not in book.read("_static/book.css")
+    css = book.read("_static/book.css")
+    assert b"var(" not in css
+    assert b":has(" not in css
 
 
 def test_a_link_out_of_the_book_is_whole_or_none() -> None:

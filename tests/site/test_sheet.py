@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from bs4 import BeautifulSoup
 
-from handbook import record
+from handbook import recordings
 from handbook.snippet import by_id
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def test_the_calls_stand_in_the_order_of_the_run(built_site: Path) -> None:
         [cell.get_text() for cell in row.select("td")]
         for row in page.select(".sheet-calls tbody tr")
     ]
-    events = record.load(by_id("sockets/conversation")).events
+    events = recordings.load(by_id("sockets/conversation")).events
     made = [(event["lane"], f"{event['call']}()") for event in events]
     assert made == [
         ("server", row[0].split()[0]) if row[0] else ("client", row[1]) for row in rows

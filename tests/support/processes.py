@@ -27,6 +27,13 @@ def command(program: str) -> list[str]:
     return [*PYTHON, str(SNIPPETS / program)]
 
 
+def without_slowness(errors: str) -> str:
+    """Take out what -X dev tells of slow callbacks: that is the machine's affair."""
+    lines = errors.splitlines(keepends=True)
+    slow = re.compile(r"Executing <.* took \S+ seconds$")
+    return "".join(line for line in lines if not slow.match(line))
+
+
 class Running:
     """A server that has said where it listens: `listening on … port …`."""
 
@@ -78,13 +85,7 @@ class Running:
         while not self._new.empty():
             self.lines.append(self._new.get())
         assert self.process.stderr is not None
-        # -X dev makes asyncio tell of slow callbacks: that is the machine's affair.
-        told = [
-            line
-            for line in self.process.stderr
-            if not re.match(r"Executing <.* took \S+ seconds$", line)
-        ]
-        return status, "".join(told)
+        return status, without_slowness(self.process.stderr.read())
 
     def status(self, field: str) -> int:
         """Return a number, of kB where it has a unit, from /proc/PID/status."""
@@ -129,7 +130,8 @@ def run(argv: Sequence[str | bytes], stdin: bytes = b"") -> tuple[int, str, str]
     done = subprocess.run(
         argv, input=stdin, capture_output=True, timeout=40, check=False
     )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+    told = without_slowness(done.stderr.decode())
+    return done.returncode, done.stdout.decode(), told
 
 
 def receive(sock: socket.socket, size: int) -> bytes:

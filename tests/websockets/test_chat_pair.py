@@ -125,7 +125,10 @@ def test_both_pages_come_back_after_a_restart(
                 expect(page.get_by_role("button")).to_be_disabled()
         again = stack.enter_context(running(CHAT, "--port", str(server.port)))
         for page in (ann, ben):
-            expect(page.locator("#state")).to_have_text("In the room: ann, ben")
+            # A page pauses longer after each attempt that fails.
+            expect(page.locator("#state")).to_have_text(
+                "In the room: ann, ben", timeout=40_000
+            )
         speak(ann, "back")
         expect(ben.locator("#said")).to_contain_text("ann: back")
         again.wait_for("^joined: ")

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 
-from handbook import catalogue, claims, pages, record, timeline
+from handbook import catalogue, claims, pages, recordings, timeline
 from handbook.problem import Problem, place
 from handbook.snippet import FILES, by_id
 from handbook.snippet import read as read_snippet
@@ -210,7 +210,7 @@ class Plain:
     def _recorded(self, block: Block) -> str:
         snippet = by_id(block.argument, self.root)
         role = block.options.get("role", "")
-        text = record.load(snippet).transcripts[role]
+        text = recordings.load(snippet).transcripts[role]
         who = f"What the {role} printed" if role else "What it printed"
         return f"{who}: recorded\n\n" + fence("text", text)
 
@@ -219,13 +219,13 @@ class Plain:
         left_out = block.options.get("without", "").replace(",", " ").split()
         programs = {snippet.id: snippet}
 
-        def line(event: record.Event) -> int:
+        def line(event: recordings.Event) -> int:
             name = event.get("program", snippet.id)
             program = programs.setdefault(name, by_id(name, self.root))
             return program.clean_line(event["line"])
 
         drawn = timeline.draw(
-            record.load(snippet),
+            recordings.load(snippet),
             title=snippet.where,
             without=frozenset(left_out),
             line=line,
