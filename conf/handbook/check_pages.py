@@ -77,7 +77,7 @@ def answered(
     in_full = {
         identifier
         for page in read
-        if page.docname != pages.QUESTIONS
+        if page.docname not in pages.BRIEF
         for _, identifier in pages.claims_shown(page)
     }
     for page in read:
