@@ -134,10 +134,12 @@ class Directive(SphinxDirective):
 
 def tick(made: claims.Claim, text: str, up: str) -> nodes.reference:
     """Link to a claim's entry in the ledger."""
-    page = claims.ledger_of(made)
-    target = f"{up}reference/claims/{page}.html#claim-{made.id}"
     return nodes.reference(
-        "", text, refuri=target, classes=["claim-tick"], internal=True
+        "",
+        text,
+        refuri=f"{up}{claims.address(made)}",
+        classes=["claim-tick"],
+        internal=True,
     )
 
 

@@ -74,7 +74,7 @@ class Chapter:
         own = {
             place(self.root, self.page.path),
             f"docs/{part}/index.md",
-            f"docs/reference/claims/{part}.md",
+            f"docs/{claims.LEDGER}{part}.md",
         }
         own |= {place(self.root, path) for path in self.tests}
         if path in own:
@@ -202,7 +202,7 @@ def build(chapter: Chapter) -> tuple[list[str], int]:
         elif entries:
             entries[-1] += f"\n{row}"
     # The ledger speaks of the claims of every chapter of the part.
-    ledger = "docs/reference/claims/"
+    ledger = f"docs/{claims.LEDGER}"
     own = [e for e in entries if chapter.owns(e) and not e.startswith(ledger)]
     return own, len(entries) - len(own)
 

@@ -125,13 +125,13 @@ def ledgers(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[P
     del snippets
     docnames = {page.docname for page in read}
     for part in sorted({made.part for made in claims.gather(root)[0].values()}):
-        page = f"reference/claims/{part}"
+        page = f"{claims.LEDGER}{part}"
         if page not in docnames:
             yield Problem(
                 f"docs/{page}.md",
                 f"the part {part} makes claims, and has no page in the ledger",
-                "write it like docs/reference/claims/sockets.md, and name it in "
-                "docs/reference/claims/index.md",
+                f"write it like docs/{claims.LEDGER}sockets.md, and name it in "
+                f"docs/{claims.LEDGER}index.md",
             )
 
 

@@ -255,7 +255,7 @@ def outdated(
     env.handbook_ledger = state.hexdigest()  # type: ignore[attr-defined]
     if before == state.hexdigest():
         return []
-    return [name for name in env.found_docs if name.startswith("reference/claims/")]
+    return [name for name in env.found_docs if name.startswith(claims.LEDGER)]
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

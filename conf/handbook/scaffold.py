@@ -62,9 +62,10 @@ def new_chapter(part: str, name: str, root: Path = ROOT) -> list[Path]:
     else:
         new[f"docs/{part}/index.md"] = _filled("index.md", words)
         lists = {"docs/index.md": f"{part}/index"}
-    if not (root / f"docs/reference/claims/{part}.md").exists():
-        new[f"docs/reference/claims/{part}.md"] = _filled("ledger.md", words)
-        lists["docs/reference/claims/index.md"] = part
+    ledger = f"docs/{claims.LEDGER}"
+    if not (root / f"{ledger}{part}.md").exists():
+        new[f"{ledger}{part}.md"] = _filled("ledger.md", words)
+        lists[f"{ledger}index.md"] = part
     for path in new:
         if (root / path).exists():
             raise Problem(path, "is there already", "take another NAME, or edit it")

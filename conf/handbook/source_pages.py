@@ -57,7 +57,7 @@ def body(app: Sphinx, path: Path, known: list[Claim]) -> str:
     """Write the page of one file of tests."""
     builder: StandaloneHTMLBuilder = app.builder  # type: ignore[assignment]
     where = path.relative_to(known[0].root).as_posix()
-    ledger = f"../../reference/claims/{claims.ledger_of(known[0])}.html"
+    ledger = f"../../{claims.LEDGER}{claims.ledger_of(known[0])}.html"
     tests = {made.test: made.id for made in known}
     written = [
         f"<section><h1>The tests in {escape(path.name)}</h1>"
