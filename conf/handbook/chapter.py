@@ -100,7 +100,7 @@ def find(name: str, root: Path = ROOT) -> Chapter:
             "make chapter C=part/name, with one of: "
             + ", ".join(near or [p.docname for p in read]),
         )
-    programs = {program for _, program in check.included(root, page)}
+    programs = {program for _, program in pages.included(root, page)}
     owners = companions_of_pairs(root)
     pairs = {owner for partner, owner in owners.items() if partner in programs}
     pairs |= programs & set(owners.values())

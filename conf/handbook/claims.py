@@ -20,7 +20,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -317,6 +317,17 @@ def _good_id(identifier: str, path: Path, root: Path, line: int) -> str:
             "use small letters, digits and single hyphens",
         )
     return identifier
+
+
+def unknown(identifier: str, known: Iterable[str], where: str) -> Problem:
+    """Say that a page names a claim which no test makes, and which are near it."""
+    start = identifier.partition("-")[0]
+    near = [name for name in known if start in name][:5]
+    return Problem(
+        where,
+        f"no test claims {identifier}" + (f"; near: {', '.join(near)}" if near else ""),
+        "name a claim of tests/, or write its test",
+    )
 
 
 def told(root: Path = ROOT) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handbook import claims, record, recordings
+from handbook.pages import SHORT_TITLE
 from handbook.problem import Problem
 from handbook.snippet import ROOT, find
 from handbook.snippet import read as read_snippet
@@ -27,7 +28,6 @@ FRESH = Path(__file__).resolve().parent / "fresh"
 CALL = "make new-chapter PART=sockets NAME=a-new-question"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PART = re.compile(r"[a-z]+")
-LONGEST = 28  # characters: the name is the first title in the sidebar
 # Folders of the site, of docs/ and of tests/ that hold other things than chapters.
 TAKEN = frozenset(
     {"about", "handbook", "programs", "reference", "site", "snippets", "support"}
@@ -119,10 +119,10 @@ def _judge_name(part: str, name: str, root: Path) -> None:
             "use small letters, digits and single hyphens, a letter first, "
             "for example NAME=a-new-question",
         )
-    if len(name) > LONGEST:
+    if len(name) > SHORT_TITLE:
         raise Problem(
             f"NAME={name}",
-            f"{len(name)} characters; the sidebar has room for {LONGEST}",
+            f"{len(name)} characters; the sidebar has room for {SHORT_TITLE}",
             "take a shorter name",
         )
     if program.startswith(("wrong_", "test_")):

@@ -12,8 +12,8 @@ from docutils import nodes
 from sphinx.util.osutil import relative_uri
 
 from handbook import facts
+from handbook.accessible import mend
 from handbook.assets import Assets, copy_exactly, needed
-from handbook.mends import mend
 from handbook.problem import Problem
 from handbook.sidebar import Sidebar, short_title
 
