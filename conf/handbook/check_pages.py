@@ -81,7 +81,7 @@ def answered(
         for _, identifier in pages.claims_shown(page)
     }
     for page in read:
-        if page.docname not in pages.BRIEF:
+        if page.docname != pages.QUESTIONS:
             continue
         for question in (here for here in page.headings if here.level == 3):
             where = place(root, page.path, question.line)

@@ -32,7 +32,8 @@ DRIFTING = (
 )
 SHORT_TITLE = 28  # characters a title may have in the sidebar; more make it a wall
 QUESTIONS = "reference/questions"  # says briefly what the chapters say in full
-BRIEF = (QUESTIONS, "reference/sheet")  # these repeat claims, and explain none
+# These repeat claims, and explain none.
+BRIEF = (QUESTIONS, "reference/sheet", "about/kept-true")
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def where_shown(root: Path = ROOT) -> dict[str, list[Page]]:
     """Give the pages that show each claim, by its id; brief answers do not count."""
     shown: dict[str, list[Page]] = {}
     for page in read_all(root):
-        if page.docname == QUESTIONS:
+        if page.docname in BRIEF:
             continue  # it repeats what a chapter shows
         for identifier in dict.fromkeys(each for _, each in claims_shown(page)):
             shown.setdefault(identifier, []).append(page)
