@@ -32,7 +32,8 @@ DRIFTING = (
 )
 SHORT_TITLE = 28  # characters a title may have in the sidebar; more make it a wall
 QUESTIONS = "reference/questions"  # says briefly what the chapters say in full
-BRIEF = (QUESTIONS, "reference/sheet")  # these repeat claims, and explain none
+# These repeat claims, and explain none.
+BRIEF = (QUESTIONS, "reference/sheet", "about/kept-true")
 
 
 @dataclass(frozen=True)
