@@ -17,12 +17,13 @@ extensions = [
     "sphinx_copybutton",
     "handbook.site",
     "handbook.directives",
+    "handbook.ledger",
     "handbook.lookup",
     "handbook.sheet",
-    "handbook.proofs",
-    "handbook.book",
+    "handbook.source_pages",
+    "handbook.epub",
     "handbook.catalogue",
-    "handbook.told",
+    "handbook.hints",
     "sphinxext.rediraffe",
 ]
 source_suffix = {".md": "markdown"}
@@ -60,11 +61,7 @@ html_static_path = ["theme/static"]
 templates_path = ["theme/templates"]
 html_permalinks_icon = "#"
 html_copy_source = False
-html_show_sourcelink = False
 html_use_index = False
-html_domain_indices = False
-html_last_updated_fmt = None
-html_codeblock_linenos_style = "inline"
 pygments_style = "handbook.colours.LightCode"
 pygments_dark_style = "handbook.colours.DarkCode"
 highlight_language = "text"
@@ -81,7 +78,6 @@ epub_publisher = author
 epub_copyright = project_copyright
 epub_description = "A handbook in which every program, output and claim is run."
 epub_show_urls = "no"
-epub_use_index = False
 epub_css_files = ["book.css"]
 epub_tocdup = False
 epub_exclude_files = ["_static/*.js", "_static/site.css", "_static/favicon.svg"]
@@ -89,4 +85,3 @@ version = release = os.environ.get("HANDBOOK_VERSION", "draft")
 
 # The copy button stands only where a directive says what it gives.
 copybutton_selector = ".copy-source pre"
-copybutton_exclude = ".linenos, .gp, .go"

@@ -1,7 +1,49 @@
 """The machinery that keeps the handbook true.
 
-Rooms, imports running one way: `snippet` finds programs, `record` runs them,
-`timeline` draws what they did, `claims` reads what the tests prove, `check`
-finds what a contributor got wrong, `directives` puts it all on a page, and
-`cli` is what the Makefile calls.
+Imports run one way, and the rooms above the line know nothing of Sphinx
+(`tests/handbook/test_imports.py` holds both, and that no module is left out here).
+
+What is there:
+    problem: the form of every message: where, what, how to mend it
+    snippet: programs, and what they say of themselves
+    pages: the chapters' Markdown, before Sphinx reads it
+    claims: what the tests prove, and how they ended
+    pytest_plugin: keeps how they ended
+Running:
+    record: runs a program under `traced/`, which notes its calls
+    assemble: makes a recording of what the run left
+    recordings: keeps it in files, and reads it
+    compare: says whether two mean the same
+    errors: which errors the runs met
+Drawing:
+    timeline, states: a recording as a picture and in words
+    charts: numbers
+Checking:
+    check: all checks; check_programs and check_pages have them
+    facts: what a page tells of itself
+    chapter, scaffold: one chapter checked, or begun from `fresh/`
+    changes: what a change does to the pages
+The built site:
+    search, archive: its index, and zips
+    serving, chromium: it on loopback, and a browser
+    weight, audit: the budgets
+    columns: tables for the terminal
+    colours, accessible: HTML and colours for every reader
+    boxes: the frame around a program, its addresses
+    cli: what the Makefile calls, by way of __main__
+
+Line: these import Sphinx.
+
+On pages:
+    base: what all directives share
+    directives: those of a chapter
+    ledger, lookup, sheet, catalogue: those of the reference
+Around pages:
+    site: what each page is given
+    sidebar, assets: its menu, its CSS and scripts
+    source_pages: pages of tests and of long programs
+    epub: the book
+    hints: how to mend what Sphinx warns of
+Measuring:
+    bench: builds, growth and tests against their floors
 """

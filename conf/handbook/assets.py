@@ -65,11 +65,11 @@ _SYSTEM_DARK = "@media screen and (prefers-color-scheme: dark)"
 
 
 UNUSED = re.compile(
-    r"ethical|readthedocs|\.rst-|\.sd-|\.sig\b|\.sig-|viewcode|highlighttable|linenos"
+    r"\.sig\b|\.sig-|viewcode|highlighttable|linenos"
     r"|dl\[class\]|div\.math|math-wrapper|announcement|genindex|domainindex"
     r"|back-to-top|guilabel|versionadded|versionchanged|deprecated|versionremoved"
-    r"|sidebar-logo|dl\.citation|div\.citation|line-block|blockquote\.|\.text-align"
-    r"|bottom-of-page|\.only-|\.admonition\.|admonition-todo|property|sphinx-bs"
+    r"|sidebar-logo|div\.citation|line-block|blockquote\.|\.text-align"
+    r"|bottom-of-page|\.only-|\.admonition\.|admonition-todo|property"
     r"|code-block-caption|\.topic|topic-title|\.contents|toggle\[name"
 )
 """Selectors of furo's CSS for what this handbook does not have or draws itself."""

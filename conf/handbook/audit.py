@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
 
-from handbook import chromium, serving
+from handbook import chromium, claims, serving
 from handbook.columns import table
 from handbook.problem import Problem
 from handbook.snippet import ROOT
@@ -98,7 +98,7 @@ def kind(page: str) -> str:
     top = folder.partition("/")[0]
     if top in ("tests", "programs"):
         return top
-    if folder == "reference/claims":
+    if page.startswith(claims.LEDGER):
         return "ledger" if file != "index.html" else page
     if folder in ("", "reference"):
         return page  # each is made by means of its own

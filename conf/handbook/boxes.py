@@ -46,11 +46,26 @@ def served(snippet: Snippet) -> str:
     return snippet.where + (".txt" if snippet.path.suffix == ".html" else "")
 
 
-def begin(snippet: Snippet, anchor: str, extent: str, up: str) -> str:
+def anchor(identifier: str) -> str:
+    """Give the id of a program's first box on a page; `identifier` is `part/name`."""
+    return f"snippet-{identifier.replace('/', '-')}"
+
+
+def lines(snippet: Snippet) -> str:
+    """Give what the ids of a program's lines begin with, before `-` and the number."""
+    return f"{snippet.part}-{snippet.name}"
+
+
+def begin(
+    snippet: Snippet,
+    id: str,  # noqa: A002 - the word that HTML uses
+    extent: str,
+    up: str,
+) -> str:
     """Open the box, with the bar at its top."""
     file = f"{up}{served(snippet)}"
     return (
-        f'<div class="snippet" id="{anchor}"><div class="snippet-bar">'
+        f'<div class="snippet" id="{id}"><div class="snippet-bar">'
         f'<a class="snippet-path" href="{file}">{snippet.where}</a> '
         f'<span class="snippet-extent">{extent}</span> '
         f'<a class="snippet-download" download="{snippet.path.name}" href="{file}" '

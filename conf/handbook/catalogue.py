@@ -1,6 +1,7 @@
 """The catalogue: every program, as a page to filter, a zip, and JSON for machines.
 
-`entries` reads files only; the directive and the files beside the site are Sphinx's.
+`entries` reads files only; the directives and what lies in `snippets/` of the site are
+Sphinx's.
 """
 
 from __future__ import annotations
@@ -15,23 +16,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
 
 from handbook import archive, boxes, facts, pages
-from handbook.directives import Directive
+from handbook.base import Directive, html
 from handbook.problem import Problem
-from handbook.sidebar import short_title
 from handbook.snippet import (
+    FILES,
     ROOT,
     Snippet,
     companions,
     companions_of_pairs,
     find,
     read,
+    read_all,
 )
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.util.typing import ExtensionMetadata
+
+logger = logging.getLogger(__name__)
 
 JSON, ZIP = "snippets/snippets.json", "snippets/snippets.zip"
 VERSION = 1
@@ -73,18 +79,13 @@ class Entry:
     @property
     def anchor(self) -> str:
         """Where on the page it stands."""
-        return f"snippet-{self.id.replace('/', '-')}"
-
-
-def all_snippets(root: Path) -> list[Snippet]:
-    """Read every program and every file beside one."""
-    return [read(path, root) for path in [*find(root), *companions(root)]]
+        return boxes.anchor(self.id)
 
 
 def entries(root: Path = ROOT) -> list[Entry]:
     """List all that pages show, page by page in the order of the handbook."""
     by_name = {page.docname: page for page in pages.read_all(root)}
-    found: dict[str, Snippet] = {each.where: each for each in all_snippets(root)}
+    found: dict[str, Snippet] = {each.where: each for each in read_all(root)}
     leads = companions_of_pairs(root)
     listed: dict[str, Entry] = {}
     for docname in facts.in_order(by_name):
@@ -131,7 +132,7 @@ def as_json(listed: list[Entry], site: str) -> str:
 
 def as_zip(root: Path = ROOT) -> bytes:
     """Pack all programs and what lies beside them, as readers copy them."""
-    files = {each.where: each.clean.encode() for each in all_snippets(root)}
+    files = {each.where: each.clean.encode() for each in read_all(root)}
     return archive.zipped(files | {"README.txt": README.encode()})
 
 
@@ -153,13 +154,13 @@ class Catalogue(Directive):
             part = each.page.partition("/")[0]
             parts.setdefault(part, {}).setdefault(each.page, []).append(each)
         told = self._files() + self._form(listed)
-        made: list[nodes.Node] = [nodes.raw("", told, format="html")]
+        made: list[nodes.Node] = [html(told)]
         for part, by_page in parts.items():
             title = self._title(f"{part}/index")
             section = nodes.section(ids=[f"programs-{part}"], names=[part])
             section += nodes.title(title, title)
             groups = "".join(self._group(*each) for each in by_page.items())
-            section += nodes.raw("", groups, format="html")
+            section += html(groups)
             made.append(section)
         return made
 
@@ -190,11 +191,8 @@ class Catalogue(Directive):
         )
 
     def _title(self, docname: str) -> str:
-        if docname in self.env.titles and docname in self.env.metadata:
-            return short_title(self.env, docname)
-        page = pages.read(self.root / "docs" / f"{docname}.md", self.root / "docs")
-        short = page.front.get("short")
-        return short or (page.headings[0].text if page.headings else docname)
+        docs = self.root / "docs"
+        return pages.read(docs / f"{docname}.md", docs).short
 
 
 def row(each: Entry, up: str) -> str:
@@ -236,14 +234,14 @@ class Files(Directive):
         for name in self.arguments[0].split():
             if name not in known:
                 raise Problem(
-                    ":".join(str(part) for part in self.get_source_info()),
+                    self.here,
                     f"no page shows a program {name}",
                     "name programs as in '{files} sockets/echo_server'",
                 )
             self.depend(self.root / known[name].file)
             rows.append(row(known[name], self.up))
         told = f'<div class="catalogue-group"><ul>{"".join(rows)}</ul></div>'
-        return [nodes.raw("", told, format="html")]
+        return [html(told)]
 
 
 class Tested(Directive):
@@ -261,10 +259,9 @@ class Tested(Directive):
         for name in self.arguments[0].split():
             path = self.root / "tests" / f"{name}.py"
             self.depend(path)
-            here = ":".join(str(part) for part in self.get_source_info())
             if not path.exists():
                 raise Problem(
-                    here,
+                    self.here,
                     f"there is no tests/{name}.py",
                     "name a file of tests/, as in '{tested} sockets/test_echo_pair'",
                 )
@@ -279,7 +276,7 @@ class Tested(Directive):
             f'<details class="tested"><summary>How it is tested: {len(tried)} tests'
             f"</summary><ul>{items}</ul></details>"
         )
-        return [nodes.raw("", told, format="html")]
+        return [html(told)]
 
 
 def write_files(app: Sphinx, error: Exception | None) -> None:
@@ -305,11 +302,37 @@ def write_files(app: Sphinx, error: Exception | None) -> None:
     listing.write_text(told, "utf-8")
 
 
+def write_programs(app: Sphinx, error: Exception | None) -> None:
+    """Lay the programs, without markers, where the pages link to them."""
+    if error is not None or app.builder.format != "html":
+        return
+    root = Path(app.srcdir).parent
+    if Path(app.outdir).resolve() == root.resolve():
+        raise ExtensionError("the site would be written over the repository")
+    wanted = set()
+    for path in [*find(root), *companions(root)]:
+        try:
+            snippet = read(path, root)
+        except Problem as problem:
+            logger.error(str(problem))
+            continue
+        target = Path(app.outdir) / boxes.served(snippet)
+        wanted.add(target)
+        data = snippet.clean.encode()
+        if not target.exists() or target.read_bytes() != data:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+    for old in (Path(app.outdir) / "snippets").glob("*/*.*"):
+        if old not in wanted and old.suffix in {".py", ".txt", *FILES}:
+            old.unlink()
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
     app.add_directive("catalogue", Catalogue)
     app.add_directive("files", Files)
     app.add_directive("tested", Tested)
+    app.connect("build-finished", write_programs)
     app.connect("build-finished", write_files)
     return {
         "version": "1",

@@ -72,7 +72,7 @@ class Chapter:
         own = {
             place(self.root, self.page.path),
             f"docs/{part}/index.md",
-            f"docs/reference/claims/{part}.md",
+            f"docs/{claims.LEDGER}{part}.md",
         }
         own |= {place(self.root, path) for path in self.tests}
         if path in own:
@@ -103,7 +103,7 @@ def find(name: str, root: Path = ROOT) -> Chapter:
             "no chapter of that name" if name else "no chapter named",
             "make chapter C=part/name, with one of: " + ", ".join(near or known),
         )
-    programs = {program for _, program in check.included(root, page)}
+    programs = {program for _, program in pages.included(root, page)}
     owners = companions_of_pairs(root)
     pairs = {owner for partner, owner in owners.items() if partner in programs}
     pairs |= programs & set(owners.values())
@@ -233,7 +233,7 @@ def build(chapter: Chapter) -> tuple[list[str], int]:
         elif entries:
             entries[-1] += f"\n{row}"
     # The ledger speaks of the claims of every chapter of the part.
-    ledger = "docs/reference/claims/"
+    ledger = f"docs/{claims.LEDGER}"
     own = [e for e in entries if chapter.owns(e) and not e.startswith(ledger)]
     return own, len(entries) - len(own)
 

@@ -20,7 +20,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,12 +32,13 @@ F = TypeVar("F", bound=Callable[..., object])
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 RESULTS = Path("build") / "claims.json"
 TOLD = Path("tests") / "reference" / "told.txt"
-LEDGER = re.compile(r"^```{ledger} (\S+)\n:tests: (.+)\n", re.MULTILINE)
+LEDGER = "reference/claims/"  # what the names of its pages begin with
+_TAKES = re.compile(r"^```{ledger} (\S+)\n:tests: (.+)\n", re.MULTILINE)
 
 
 def index(root: Path) -> Path:
     """Where the pages of the ledger are named: it changes when there is another."""
-    return root / "docs" / "reference" / "claims" / "index.md"
+    return root / "docs" / LEDGER / "index.md"
 
 
 def ledger_of(made: Claim) -> str:
@@ -50,12 +51,17 @@ def ledger_of(made: Claim) -> str:
     return _parted(state).get((made.part, made.chapter), made.part)
 
 
+def address(made: Claim) -> str:
+    """Give the address of a claim's entry in the ledger, from the top of the site."""
+    return f"{LEDGER}{ledger_of(made)}.html#claim-{made.id}"
+
+
 @functools.lru_cache(maxsize=4)
 def _parted(state: tuple[tuple[Path, int], ...]) -> dict[tuple[str, str], str]:
     """Read which page takes on which tests of a part, once for a state of the pages."""
     found: dict[tuple[str, str], str] = {}
     for path, _ in state:
-        for part, tests in LEDGER.findall(path.read_text("utf-8")):
+        for part, tests in _TAKES.findall(path.read_text("utf-8")):
             found |= {(part, chapter): path.stem for chapter in tests.split()}
     return found
 
@@ -317,6 +323,17 @@ def _good_id(identifier: str, path: Path, root: Path, line: int) -> str:
             "use small letters, digits and single hyphens",
         )
     return identifier
+
+
+def unknown(identifier: str, known: Iterable[str], where: str) -> Problem:
+    """Say that a page names a claim which no test makes, and which are near it."""
+    start = identifier.partition("-")[0]
+    near = [name for name in known if start in name][:5]
+    return Problem(
+        where,
+        f"no test claims {identifier}" + (f"; near: {', '.join(near)}" if near else ""),
+        "name a claim of tests/, or write its test",
+    )
 
 
 def told(root: Path = ROOT) -> list[str]:

@@ -1,8 +1,4 @@
-"""Put programs, recordings, timelines and claims on a page.
-
-The only room that imports Sphinx for content. Nothing is run here: a page is
-made from files that `make record` and the tests wrote.
-"""
+"""Put programs, recordings, timelines and claims on a page."""
 
 from __future__ import annotations
 
@@ -15,13 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.directives.code import CodeBlock
-from sphinx.errors import ExtensionError
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.docutils import SphinxRole
 
-from handbook import boxes, check, claims, compare, pages, proofs, recordings, timeline
+from handbook import base, boxes, compare, pages, timeline
+from handbook.base import Directive, find_claim, html, sentence, temporary, tick, wide
 from handbook.problem import Problem
-from handbook.snippet import FILES, Snippet, by_id, companions, find
+from handbook.snippet import FILES, Snippet
 from handbook.snippet import read as read_snippet
 
 if TYPE_CHECKING:
@@ -29,133 +25,19 @@ if TYPE_CHECKING:
 
     from docutils.nodes import Node, system_message
     from sphinx.application import Sphinx
-    from sphinx.environment import BuildEnvironment
     from sphinx.util.typing import ExtensionMetadata
     from sphinx.writers.html5 import HTML5Translator
 
+    from handbook.recordings import Event, Recording
+
 logger = logging.getLogger(__name__)
 
-DRIFTING = (
-    *check.DRIFTING,
-    "lineno-start",
-    "start-after",
-    "start-at",
-    "end-before",
-    "end-at",
-)
 LONG = 60  # lines
 HOW_TO_READ = "about/how-to-read.html"
 
 
 class varies(nodes.inline):  # noqa: N801 - docutils' way of naming nodes
     """A span of an output that differs from run to run."""
-
-
-def _html(text: str) -> nodes.raw:
-    return nodes.raw("", text, format="html")
-
-
-def _text(sentence: str) -> list[nodes.Node]:
-    """Turn `code` and calls() in a plain sentence into code."""
-    pieces: list[nodes.Node] = []
-    last = 0
-    for match in re.finditer(r"`([^`]+)`|[a-z_.]+\(\)", sentence):
-        pieces.append(nodes.Text(sentence[last : match.start()]))
-        code = match[1] or match[0]
-        pieces.append(nodes.literal(code, code))
-        last = match.end()
-    return [*pieces, nodes.Text(sentence[last:])]
-
-
-class Directive(SphinxDirective):
-    """What the handbook's directives share."""
-
-    @property
-    def root(self) -> Path:
-        """The repository."""
-        return Path(self.env.srcdir).parent
-
-    @property
-    def up(self) -> str:
-        """The way from this page to the site's root."""
-        return "../" * self.env.docname.count("/")
-
-    def run(self) -> list[Node]:
-        """Build the nodes; a Problem becomes a warning at this line."""
-        try:
-            return self.build()
-        except Problem as problem:
-            logger.error(str(problem), location=self.get_location())
-            return []
-
-    def build(self) -> list[Node]:
-        """Build the nodes."""
-        raise NotImplementedError
-
-    def depend(self, *paths: Path) -> None:
-        """Rebuild this page when one of these files changes."""
-        for path in paths:
-            self.env.note_dependency(str(path))
-
-    def program(self, identifier: str) -> Snippet:
-        """Read a program by `part/name` and depend on it."""
-        # Even if there is none yet: then this page waits for it.
-        self.depend(self.root / "snippets" / f"{identifier}.py")
-        return by_id(identifier, self.root)
-
-    def recording(self, snippet: Snippet) -> recordings.Recording:
-        """Read a program's recording and depend on it."""
-        self.depend(*recordings.paths(snippet).values())
-        return recordings.load(snippet)
-
-    def claim(self, identifier: str) -> claims.Claim:
-        """Find a claim by its id and depend on its test."""
-        known, _ = claims.gather(self.root)  # what is wrong the ledger tells
-        waiting(self.env, identifier, missing=identifier not in known)
-        if identifier not in known:
-            near = [name for name in known if name[:4] == identifier[:4]]
-            raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
-                f"no test claims {identifier}"
-                + (f"; near: {', '.join(near)}" if near else ""),
-                "name a claim of tests/, or write its test",
-            )
-        found = known[identifier]
-        self.depend(found.path, claims.index(self.root))
-        return found
-
-    def tick(self, made: claims.Claim, text: str) -> nodes.reference:
-        """Link to a claim's entry in the ledger."""
-        return tick(made, text, self.up)
-
-    def nested(self) -> list[Node]:
-        """Parse the directive's content."""
-        return self.parse_content_to_nodes()
-
-
-def tick(made: claims.Claim, text: str, up: str) -> nodes.reference:
-    """Link to a claim's entry in the ledger."""
-    page = claims.ledger_of(made)
-    target = f"{up}reference/claims/{page}.html#claim-{made.id}"
-    return nodes.reference(
-        "", text, refuri=target, classes=["claim-tick"], internal=True
-    )
-
-
-def temporary(env: BuildEnvironment) -> dict[str, Any]:
-    """Give the place where things are remembered while one page is read."""
-    return env.current_document  # type: ignore[return-value]
-
-
-def waiting(env: BuildEnvironment, identifier: str, *, missing: bool) -> None:
-    """Remember the pages that name a claim which has no test yet."""
-    pages_waiting: dict[str, set[str]] = getattr(env, "handbook_waiting", {})
-    names = pages_waiting.setdefault(env.docname, set())
-    if missing:
-        names.add(identifier)
-    else:
-        names.discard(identifier)
-    env.handbook_waiting = pages_waiting  # type: ignore[attr-defined]
 
 
 class LiteralInclude(Directive):
@@ -172,16 +54,15 @@ class LiteralInclude(Directive):
         "pyobject": directives.unchanged_required,
         "region": directives.unchanged_required,
         "language": directives.unchanged_required,
-        **dict.fromkeys(DRIFTING, directives.unchanged),
+        **dict.fromkeys(pages.DRIFTING, directives.unchanged),
     }
 
     def build(self) -> list[Node]:
         """Show the program with its path, download, command and needs."""
-        where = ":".join(str(part) for part in self.get_source_info())
-        for option in DRIFTING:
+        for option in pages.DRIFTING:
             if option in self.options:
                 raise Problem(
-                    where,
+                    self.here,
                     f":{option}: selects by something that drifts",
                     "use :pyobject: name, or :region: name with '# [name]' and "
                     "'# [/name]' around the lines",
@@ -194,7 +75,7 @@ class LiteralInclude(Directive):
             or path.suffix not in {".py", *FILES}
         ):
             raise Problem(
-                where,
+                self.here,
                 f"{self.arguments[0]} is no program of snippets/",
                 "name a file there, by its path from this page",
             )
@@ -210,9 +91,9 @@ class LiteralInclude(Directive):
         shown: list[str] = temporary(self.env).setdefault("handbook-shown", [])
         shown.append(snippet.id)
         fresh = shown.count(snippet.id) == 1
-        anchor = f"snippet-{snippet.part}-{snippet.name}"
+        anchor = boxes.anchor(snippet.id)
         anchor += "" if fresh else f"-{shown.count(snippet.id)}"
-        parts: list[Node] = [_html(boxes.begin(snippet, anchor, extent, self.up))]
+        parts: list[Node] = [html(boxes.begin(snippet, anchor, extent, self.up))]
         if whole:
             parts += self._code(
                 snippet, 1, total, copied=True, anchored=fresh, language=language
@@ -223,7 +104,7 @@ class LiteralInclude(Directive):
             )
         if not whole and boxes.has_own_page(snippet):
             parts.append(
-                _html(
+                html(
                     '<p class="snippet-elsewhere"><a href="'
                     f'{self.up}{boxes.address(snippet)}">The whole {kind} ({total} '
                     "lines), with its copy button</a></p>"
@@ -232,7 +113,7 @@ class LiteralInclude(Directive):
         elif not whole:
             summary = f"The whole {kind} ({total} lines), which is what the copy button"
             parts += [
-                _html(
+                html(
                     f'<details class="snippet-whole"><summary>{summary} gives</summary>'
                 ),
                 *self._code(
@@ -246,16 +127,16 @@ class LiteralInclude(Directive):
                     if total <= LONG
                     else "text",
                 ),
-                _html("</details>"),
+                html("</details>"),
             ]
-        parts.append(_html(boxes.end(snippet)))
+        parts.append(html(boxes.end(snippet)))
         return parts
 
     def _chosen(self, snippet: Snippet, total: int) -> tuple[int, int, str]:
         """Say which lines the options choose, and what to call them."""
         if "pyobject" in self.options and "region" in self.options:
             raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
+                self.here,
                 ":pyobject: and :region: exclude each other",
                 "keep one of them",
             )
@@ -277,16 +158,14 @@ class LiteralInclude(Directive):
         anchored: bool,
         language: str,
     ) -> list[Node]:
-        lines = snippet.clean.splitlines(keepends=True)[first - 1 : last]
-        margin = min((len(r) - len(r.lstrip()) for r in lines if r.strip()), default=0)
-        text = "".join(row[margin:] if row.strip() else row for row in lines)
+        text = snippet.excerpt(first, last)
         block = nodes.literal_block(text, text, language=language)
         block["highlight_args"] = {"linenostart": first}
         if anchored:
-            block["highlight_args"]["linespans"] = f"{snippet.part}-{snippet.name}"
+            block["highlight_args"]["linespans"] = boxes.lines(snippet)
         self.set_source_info(block)
         if copied:
-            return [_html('<div class="copy-source">'), block, _html("</div>")]
+            return [html('<div class="copy-source">'), block, html("</div>")]
         return [block]
 
 
@@ -312,7 +191,7 @@ class Recorded(Directive):
         if role not in recording.transcripts:
             have = ", ".join(name for name in recording.transcripts if name)
             raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
+                self.here,
                 f"the recording of {snippet.id} has "
                 + (f"the roles {have}" if have else "one role, without a name"),
                 "write :role: with one of them" if have else "take :role: away",
@@ -339,7 +218,7 @@ class Recorded(Directive):
                 f' <a class="mark mark-varies" href="{self.up}{HOW_TO_READ}#varies">'
                 "marked: differs each run</a>"
             )
-        return [_html(f'<div class="recorded">{label}</p>'), block, _html("</div>")]
+        return [html(f'<div class="recorded">{label}</p>'), block, html("</div>")]
 
     def _table(self, snippet: Snippet, text: str) -> list[Node]:
         heads = [head.strip() for head in self.options["table"].split("|")]
@@ -347,7 +226,7 @@ class Recorded(Directive):
         rows = [row for row in rows if len(row) == len(heads) and row != heads]
         if not rows:
             raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
+                self.here,
                 f"no line of {snippet.id} has {len(heads)} columns",
                 "name a head for each column; in the output two spaces part them",
             )
@@ -359,10 +238,9 @@ class Recorded(Directive):
             for row in rows
         )
         return [
-            _html(
-                '<div class="table-wrapper docutils container" tabindex="0" '
-                f'role="region" aria-label="What {snippet.name}.py printed">'
-                '<table class="docutils looked-up"><caption>What '
+            html(
+                wide(f"What {snippet.name}.py printed")
+                + '<table class="docutils looked-up"><caption>What '
                 f"<code>{snippet.where}</code> printed, "
                 f'<a class="mark" href="{self.up}{HOW_TO_READ}#recorded">recorded</a>'
                 f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
@@ -411,15 +289,15 @@ class TimelineDirective(Directive):
             if other and other not in programs:
                 programs[other] = self.program(other)
 
-        def line(event: recordings.Event) -> int:
+        def line(event: Event) -> int:
             return programs[event.get("program", snippet.id)].clean_line(event["line"])
 
-        def link(event: recordings.Event) -> str:
+        def link(event: Event) -> str:
             shown = programs[event.get("program", snippet.id)]
             page = ""
             if boxes.has_own_page(shown):
                 page = f"{self.up}{boxes.address(shown)}"
-            return f"{page}#{shown.part}-{shown.name}-{line(event)}"
+            return f"{page}#{boxes.lines(shown)}-{line(event)}"
 
         left_out = self._asked(snippet, recording)
         drawn = timeline.draw(
@@ -437,13 +315,13 @@ class TimelineDirective(Directive):
             for number, said, address in drawn.words
         )
         return [
-            _html(
+            html(
                 f'<figure class="timeline" id="{id}"><div class="timeline-frame" '
                 f'tabindex="0" role="region" aria-label="Timeline of {snippet.name}">'
                 f"{drawn.svg}</div><figcaption>"
             ),
             *self.nested(),
-            _html(
+            html(
                 (
                     f"<p>Not drawn: the calls of {_listed(left_out)}.</p>"
                     if left_out
@@ -454,13 +332,12 @@ class TimelineDirective(Directive):
             ),
         ]
 
-    def _asked(self, snippet: Snippet, recording: recordings.Recording) -> list[str]:
+    def _asked(self, snippet: Snippet, recording: Recording) -> list[str]:
         """Say which calls to leave out; Problem if the run is not as the page says."""
-        here = ":".join(str(part) for part in self.get_source_info())
         made = {event["call"] for event in recording.events}
         if not made:
             raise Problem(
-                here,
+                self.here,
                 f"{snippet.where} makes no socket call: there is nothing to draw",
                 "take the timeline away, or draw another program",
             )
@@ -468,7 +345,7 @@ class TimelineDirective(Directive):
         for call in left_out:
             if call not in made:
                 raise Problem(
-                    here,
+                    self.here,
                     f":without: {call}, which {snippet.where} never calls",
                     "name calls that it makes: " + ", ".join(sorted(made)),
                 )
@@ -476,7 +353,7 @@ class TimelineDirective(Directive):
         for call in self.options.get("waits", "").replace(",", " ").split():
             if call not in waited:
                 raise Problem(
-                    here,
+                    self.here,
                     f":waits: {call}, which did not wait in the recorded run of "
                     f"{snippet.where}",
                     "let the program make it wait; or delete the recording and "
@@ -493,10 +370,9 @@ class ClaimDirective(Directive):
     def build(self) -> list[Node]:
         """Set the sentence apart."""
         made = self.claim(self.arguments[0])
-        text = "tested" if made.test else "cited"
-        paragraph = nodes.paragraph("", "", *_text(made.sentence), nodes.Text(" "))
-        paragraph += self.tick(made, text)
-        return [_html('<div class="claim">'), paragraph, _html("</div>")]
+        paragraph = nodes.paragraph("", "", *sentence(made.sentence), nodes.Text(" "))
+        paragraph += self.tick(made)
+        return [html('<div class="claim">'), paragraph, html("</div>")]
 
 
 class OftenSaid(Directive):
@@ -514,20 +390,18 @@ class OftenSaid(Directive):
                 f"the claim {made.id} has no wrong wording to show",
                 'add often_said="…" to its decorator, or use {claim}',
             )
-        quote = nodes.block_quote("", nodes.paragraph("", "", *_text(made.often_said)))
-        right = nodes.paragraph(
-            "", "", *_text(made.sentence), nodes.Text(" "), classes=["put-right"]
+        quote = nodes.block_quote(
+            "", nodes.paragraph("", "", *sentence(made.often_said))
         )
-        right += self.tick(made, "tested" if made.test else "cited")
         return [
-            _html(
+            html(
                 '<div class="often-said"><p class="often-said-label">'
                 "Often said, not so</p>"
             ),
             quote,
-            right,
+            self.put_right(made),
             *(self.nested() if self.content else []),
-            _html("</div>"),
+            html("</div>"),
         ]
 
 
@@ -536,23 +410,12 @@ class ClaimRole(SphinxRole):
 
     def run(self) -> tuple[list[Node], list[system_message]]:
         """Make the tick."""
-        root = Path(self.env.srcdir).parent
+        source, line = self.get_source_info()
         try:
-            made = claims.gather(root)[0].get(self.text)
+            made = find_claim(self.env, self.text, f"{source}:{line}")
         except Problem as problem:
             logger.error(str(problem), location=self.get_location())
             return [], []
-        waiting(self.env, self.text, missing=made is None)
-        if made is None:
-            logger.error(
-                "no test claims %s\n  To mend it: name a claim of tests/, or write "
-                "its test",
-                self.text,
-                location=self.get_location(),
-            )
-            return [], []
-        for path in (made.path, claims.index(root)):
-            self.env.note_dependency(str(path))
         reference = tick(made, "✓", "../" * self.env.docname.count("/"))
         reference["reftitle"] = "Tested" if made.test else "Cited"
         return [reference], []
@@ -569,11 +432,11 @@ class Boxed(Directive):
         """Label the content."""
         self.assert_has_content()
         return [
-            _html(
+            html(
                 f'<div class="{self.css}"><p class="{self.css}-label">{self.label}</p>'
             ),
             *self.nested(),
-            _html("</div>"),
+            html("</div>"),
         ]
 
 
@@ -604,11 +467,11 @@ class Answer(Directive):
         question, messages = self.parse_inline(self.arguments[0])
         summary = nodes.inline("", "", *question)
         return [
-            _html('<details class="answer"><summary>'),
+            html('<details class="answer"><summary>'),
             summary,
-            _html("</summary>"),
+            html("</summary>"),
             *self.nested(),
-            _html("</details>"),
+            html("</details>"),
             *messages,
         ]
 
@@ -620,283 +483,6 @@ class Fragment(CodeBlock):
         **CodeBlock.option_spec,
         "fragment": directives.unchanged_required,
     }
-
-
-# The ledger
-
-
-class Ledger(Directive):
-    """List the claims of one part, with their proofs and this build's results.
-
-    `tests` names chapters: then the page has the claims of these alone, and the
-    part's own page has the others.
-    """
-
-    required_arguments = 1
-    option_spec: ClassVar[dict[str, Any]] = {"tests": directives.unchanged_required}
-
-    def build(self) -> list[Node]:
-        """Give each claim its entry."""
-        page = self.env.docname.rpartition("/")[2]
-        known = [
-            made
-            for made in claims.collect(self.root).values()
-            if made.part == self.arguments[0] and claims.ledger_of(made) == page
-        ]
-        if not known:
-            raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
-                f"no test of the part {self.arguments[0]} claims anything",
-                "name a folder of tests/",
-            )
-        # A page that is new or gone among the others may take or give claims.
-        self.depend(*{made.path for made in known}, claims.index(self.root))
-        found = claims.results(self.root)
-        shown = where_shown(self.root)
-        return [
-            node
-            for made in sorted(known, key=lambda made: made.id)
-            for node in self._entry(made, found, shown.get(made.id, []))
-        ]
-
-    def _entry(
-        self,
-        made: claims.Claim,
-        found: dict[str, dict[str, Any]],
-        chapters: Sequence[tuple[str, str]],
-    ) -> list[Node]:
-        result = claims.result_of(made, found)
-        sentence = nodes.paragraph("", "", *_text(made.sentence), classes=["sentence"])
-        outcome, told = "none", "not run for this build"
-        if not made.test:
-            outcome, told = "cited", "cited, not run"
-        elif result is not None:
-            outcome = result.outcome
-            told = (
-                f"{result.outcome} on Python {result.python}, {result.kernel}, "
-                f"{result.date}"
-            )
-        rows = [
-            (
-                "Result",
-                f'<span class="outcome outcome-{outcome}">{escape(told)}</span>',
-            ),
-            ("Source", escape("; ".join(made.sources))),
-        ]
-        if made.often_said:
-            rows.insert(0, ("Often said, not so", escape(made.often_said)))
-        links = ", ".join(
-            f'<a href="{self.up}{docname}.html">{escape(title)}</a>'
-            for docname, title in chapters
-        )
-        rows.append(("Shown in", links or "no chapter yet"))
-        if made.test:
-            proof = (
-                f'<a href="{self.up}{proofs.address(made)}">{escape(made.where)}</a>'
-            )
-            rows.append(("Test", proof))
-        table = "".join(
-            f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in rows
-        )
-        entry: list[Node] = [
-            _html(
-                f'<div class="ledger-entry" id="claim-{made.id}">'
-                f'<p class="ledger-id"><a href="#claim-{made.id}">{made.id}</a></p>'
-            ),
-            sentence,
-            _html(f"<dl>{table}</dl>"),
-        ]
-        entry.append(_html("</div>"))
-        return entry
-
-
-class NotSo(Directive):
-    """List the wrong beliefs of one part: each marked as wrong, then put right."""
-
-    required_arguments = 1
-
-    def build(self) -> list[Node]:
-        """Give each belief its entry, in the order of the chapters' tests."""
-        known = [
-            made
-            for made in claims.collect(self.root).values()
-            if made.part == self.arguments[0] and made.often_said is not None
-        ]
-        if not known:
-            raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
-                f"no claim of the part {self.arguments[0]} puts anything right",
-                "name a folder of tests/",
-            )
-        self.depend(*{made.path for made in known}, claims.index(self.root))
-        shown = where_shown(self.root)
-        return [node for made in known for node in self._entry(made, shown)]
-
-    def _entry(
-        self, made: claims.Claim, shown: dict[str, list[tuple[str, str]]]
-    ) -> list[Node]:
-        right = nodes.paragraph("", "", *_text(made.sentence), nodes.Text(" "))
-        right["classes"].append("put-right")
-        right += self.tick(made, "tested" if made.test else "cited")
-        for docname, title in shown.get(made.id, [])[:1]:
-            right += nodes.Text(" ")
-            right += nodes.reference(
-                "", title, refuri=f"{self.up}{docname}.html", internal=True
-            )
-        return [
-            _html(
-                f'<div class="often-said" id="not-so-{made.id}">'
-                '<p class="often-said-label">Not so</p>'
-            ),
-            nodes.block_quote(
-                "", nodes.paragraph("", "", *_text(made.often_said or ""))
-            ),
-            right,
-            _html("</div>"),
-        ]
-
-
-class LedgerSummary(Directive):
-    """Count the claims, by part and by result."""
-
-    def build(self) -> list[Node]:
-        """Make the table of totals."""
-        known = claims.collect(self.root)
-        self.depend(*{made.path for made in known.values()})
-        found = claims.results(self.root)
-        shown = where_shown(self.root)
-        heads = ("Part", "Claims", "Passed", "Failed", "Not run", "Cited", "Put right")
-        rows = []
-        totals = [0] * 6
-        for part in dict.fromkeys(made.part for made in known.values()):
-            mine = [made for made in known.values() if made.part == part]
-            outcomes = [
-                "cited" if not made.test else _outcome(claims.result_of(made, found))
-                for made in mine
-            ]
-            numbers = [
-                len(mine),
-                outcomes.count("passed"),
-                outcomes.count("failed"),
-                outcomes.count("none") + outcomes.count("skipped"),
-                outcomes.count("cited"),
-                sum(1 for made in mine if made.often_said),
-            ]
-            totals = [a + b for a, b in zip(totals, numbers, strict=True)]
-            link = f'<a href="{part}.html">{escape(part)}</a>'
-            rows.append([link, *map(str, numbers)])
-        rows.append(["all", *map(str, totals)])
-        body = "".join(
-            "<tr>"
-            + "".join(
-                f'<th scope="row">{cell}</th>' if index == 0 else f"<td>{cell}</td>"
-                for index, cell in enumerate(row)
-            )
-            + "</tr>"
-            for row in rows
-        )
-        head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-        told = claims.told(self.root)
-        missing = [identifier for identifier in told if identifier not in known]
-        promise = (
-            f"<p>{totals[0]} claims: {totals[0] - totals[4]} tested, {totals[4]} "
-            f"cited. Of {len(told)} sentences that people who learn sockets are told, "
-            f"true or not, each has its claim here; not yet: "
-            f"{', '.join(missing) or 'none'}.</p>"
-        )
-        unseen = sum(1 for identifier in known if identifier not in shown)
-        note = f"<p>{unseen} of them stand on no chapter yet.</p>" if unseen else ""
-        read = pages.read_all(self.root)
-        fragments = sum("fragment" in b.options for page in read for b in page.blocks)
-        note += (
-            f"<p>Beside them: {len(find(self.root))} programs, each run and compared "
-            f"with its recording by the tests. Fragments of code on the pages that no "
-            f"test runs: {fragments}.</p>"
-        )
-        return [
-            _html(
-                f'{promise}<div class="table-wrapper docutils container" '
-                'tabindex="0" role="region" aria-label="Claims by part">'
-                '<table class="docutils ledger-totals"><thead><tr>'
-                f"{head}</tr></thead><tbody>{body}</tbody></table></div>{note}"
-            )
-        ]
-
-
-def _outcome(result: claims.Result | None) -> str:
-    return "none" if result is None else result.outcome
-
-
-def where_shown(root: Path) -> dict[str, list[tuple[str, str]]]:
-    """Say which pages show each claim: (docname, title)."""
-    shown: dict[str, list[tuple[str, str]]] = {}
-    for page in pages.read_all(root):
-        if page.docname == pages.QUESTIONS:
-            continue  # it repeats what a chapter shows
-        title = page.headings[0].text if page.headings else page.docname
-        for _, identifier in pages.claims_shown(page):
-            entry = (page.docname, title)
-            if entry not in shown.setdefault(identifier, []):
-                shown[identifier].append(entry)
-    return shown
-
-
-def ledger_outdated(
-    app: Sphinx,
-    env: BuildEnvironment,
-    added: set[str],
-    changed: set[str],
-    removed: set[str],
-) -> list[str]:
-    """Rebuild the ledger when a claim, a result or a page that shows one changed."""
-    del added, changed, removed
-    root = Path(app.srcdir).parent
-    state = hashlib.sha256()
-    try:
-        known = claims.collect(root)
-    except Problem as problem:
-        logger.error(str(problem))
-        return []
-    for identifier, made in known.items():
-        state.update(f"{identifier} {made.fingerprint} {made.where}".encode())
-    state.update(repr(sorted(where_shown(root).items())).encode())
-    state.update(repr(sorted(claims.results(root).items())).encode())
-    before = getattr(env, "handbook_ledger", None)
-    env.handbook_ledger = state.hexdigest()  # type: ignore[attr-defined]
-    waits = [
-        docname
-        for docname, names in getattr(env, "handbook_waiting", {}).items()
-        if names and docname in env.found_docs
-    ]
-    if before == state.hexdigest():
-        return waits
-    ledger = [name for name in env.found_docs if name.startswith("reference/claims/")]
-    return waits + ledger
-
-
-def write_programs(app: Sphinx, error: Exception | None) -> None:
-    """Lay the programs, without markers, where the pages link to them."""
-    if error is not None or app.builder.format != "html":
-        return
-    root = Path(app.srcdir).parent
-    if Path(app.outdir).resolve() == root.resolve():
-        raise ExtensionError("the site would be written over the repository")
-    wanted = set()
-    for path in [*find(root), *companions(root)]:
-        try:
-            snippet = read_snippet(path, root)
-        except Problem as problem:
-            logger.error(str(problem))
-            continue
-        target = Path(app.outdir) / boxes.served(snippet)
-        wanted.add(target)
-        data = snippet.clean.encode()
-        if not target.exists() or target.read_bytes() != data:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
-    for old in (Path(app.outdir) / "snippets").glob("*/*.*"):
-        if old not in wanted and old.suffix in {".py", ".txt", *FILES}:
-            old.unlink()
 
 
 def _visit_varies(self: HTML5Translator, node: varies) -> None:
@@ -928,6 +514,7 @@ def _nothing(self: object, node: Node) -> None:
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx."""
+    app.setup_extension(base.__name__)
     plain = (_nothing, _nothing)
     app.add_node(
         varies,
@@ -954,12 +541,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("notice", Notice)
     app.add_directive("platforms", Platforms)
     app.add_directive("answer", Answer)
-    app.add_directive("ledger", Ledger)
-    app.add_directive("not-so", NotSo)
-    app.add_directive("ledger-summary", LedgerSummary)
     app.add_role("claim", ClaimRole())
-    app.connect("env-get-outdated", ledger_outdated)
-    app.connect("build-finished", write_programs)
     made_of = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         made_of.update(path.read_bytes())

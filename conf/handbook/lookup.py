@@ -1,6 +1,6 @@
 """What a page looks up in the recordings: errors, measurements, ranges of numbers.
 
-Like `directives`, which it builds on, this runs nothing.
+Like all directives, these run nothing.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util import logging
 
-from handbook import charts, errors, pages, states
-from handbook.check import included
-from handbook.directives import Directive
+from handbook import boxes, charts, errors, pages, states
+from handbook.base import Directive, html
 from handbook.problem import Problem
 from handbook.snippet import by_id
 
@@ -51,13 +50,12 @@ class Provoked(Directive):
     def build(self) -> list[Node]:
         """Put it all into a short list."""
         name = self.arguments[0]
-        here = ":".join(str(part) for part in self.get_source_info())
         numbers, everywhere, where = _state(self.root)
         seen = everywhere.get(name, errors.Seen())
         reason = self.options.get("not-provoked")
         if bool(seen.programs) == bool(reason):
             raise Problem(
-                here,
+                self.here,
                 f"{name} is provoked by {', '.join(sorted(seen.programs))}"
                 if seen.programs
                 else f"no recorded program provokes {name}",
@@ -69,7 +67,7 @@ class Provoked(Directive):
             texts = [numbers[name].shown]
         elif name.startswith("E"):
             raise Problem(
-                here,
+                self.here,
                 f"{errors.NUMBERS} prints no {name}",
                 f"add it to the names in snippets/{errors.NUMBERS}.py and record",
             )
@@ -94,11 +92,7 @@ class Provoked(Directive):
         told = "".join(
             f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in rows
         )
-        return [
-            nodes.raw(
-                "", f'<dl class="looked-up" id="{name}">{told}</dl>', format="html"
-            )
-        ]
+        return [html(f'<dl class="looked-up" id="{name}">{told}</dl>')]
 
     def _programs(self, seen: errors.Seen, where: dict[str, tuple[str, str]]) -> str:
         links = []
@@ -106,14 +100,10 @@ class Provoked(Directive):
             docname, short = where[program]
             name = program.partition("/")[2]
             links.append(
-                f'<a href="{self.up}{docname}.html#{_anchor(program)}">'
+                f'<a href="{self.up}{docname}.html#{boxes.anchor(program)}">'
                 f"<code>{name}.py</code></a> in {escape(short)}"
             )
         return "<br>".join(links)
-
-
-def _anchor(program: str) -> str:
-    return "snippet-" + program.replace("/", "-")
 
 
 State = tuple[
@@ -136,9 +126,8 @@ def _state(root: Path) -> State:
 def _read_state(root: Path, _about: tuple[tuple[Path, int], ...]) -> State:
     where: dict[str, tuple[str, str]] = {}
     for page in pages.read_all(root):
-        short = page.front.get("short") or page.docname
-        for _, program in included(root, page):
-            where.setdefault(program, (page.docname, short))
+        for _, program in pages.included(root, page):
+            where.setdefault(program, (page.docname, page.short))
     return errors.numbers(root), errors.seen(root), where
 
 
@@ -197,7 +186,7 @@ class Chart(Directive):
             ) from error
         if not svg:
             raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
+                self.here,
                 f"{snippet.where} printed no row that can be drawn",
                 "print 'what  way  5.9 us  5.5 to 23.2', two spaces between columns",
             )
@@ -222,7 +211,7 @@ class NumberLine(Directive):
             svg = charts.number_line(bands, self.arguments[0])
         except ValueError as error:
             raise Problem(
-                ":".join(str(part) for part in self.get_source_info()),
+                self.here,
                 str(error),
                 "give each band of a column its own numbers, 'first-last'",
             ) from error
@@ -233,7 +222,6 @@ class NumberLine(Directive):
         return _figure(svg, [caption])
 
     def _band(self, line: str, offset: int) -> charts.Band:
-        source, number = self.get_source_info()
         pieces = [piece.strip() for piece in line.split("|")]
         span = RANGE.match(pieces[-1])
         if len(pieces) == 3 and span:
@@ -241,7 +229,7 @@ class NumberLine(Directive):
             return charts.Band(column, name, int(span["first"]), int(span["last"]))
         if len(pieces) != 4:
             raise Problem(
-                f"{source}:{number + 1 + offset}",
+                self.line(1 + offset),
                 f"no band: {line!r}",
                 "write 'column | name | first-last', or 'column | name | part/program "
                 "| words {first} to {last}' to take the numbers from a recording",
@@ -253,7 +241,7 @@ class NumberLine(Directive):
         found = re.search(pattern, "\n".join(recording.transcripts.values()))
         if found is None:
             raise Problem(
-                f"{source}:{number + 1 + offset}",
+                self.line(1 + offset),
                 f"{snippet.where} printed nothing like {template!r}",
                 "write the words as it prints them",
             )
@@ -275,14 +263,13 @@ class StateMachine(Directive):
     def build(self) -> list[Node]:
         """Draw it, and list each arrow with the lines that took it."""
         self.assert_has_content()
-        here = ":".join(str(part) for part in self.get_source_info())
         names = self.options.get("programs", "").split()
         snippets = {name: self.program(name) for name in names}
 
         def link(step: states.Step) -> str:
             shown = snippets[step.snippet]
             line = shown.clean_line(step.event["line"])
-            return f"#{shown.part}-{shown.name}-{line}"
+            return f"#{boxes.lines(shown)}-{line}"
 
         try:
             machine = states.draw(
@@ -292,7 +279,7 @@ class StateMachine(Directive):
             )
         except ValueError as error:
             raise Problem(
-                here,
+                self.here,
                 str(error),
                 "name programs of one thread whose states the page is of",
             ) from error
@@ -313,7 +300,7 @@ class StateMachine(Directive):
         )
         return [
             *_figure(machine.svg, self.nested())[:-1],
-            nodes.raw("", f"{words}</figcaption></figure>", format="html"),
+            html(f"{words}</figcaption></figure>"),
         ]
 
 
@@ -324,14 +311,11 @@ def _first_of_each(made: Sequence[states.Step]) -> list[states.Step]:
 
 def _figure(svg: str, caption: list[Node]) -> list[Node]:
     return [
-        nodes.raw(
-            "",
-            f'<figure class="chart"><div class="timeline-frame">{svg}</div>'
-            "<figcaption>",
-            format="html",
+        html(
+            f'<figure class="chart"><div class="timeline-frame">{svg}</div><figcaption>'
         ),
         *caption,
-        nodes.raw("", "</figcaption></figure>", format="html"),
+        html("</figcaption></figure>"),
     ]
 
 

@@ -24,7 +24,16 @@ COMMANDS = ("sh",)  # a plain fence may hold what a reader types, and nothing el
 ROLE = re.compile(r"\{claim\}`(?P<id>[^`]+)`")
 # A comment of a page or a test that says what its writer has still to do.
 TO_DO = re.compile(r"^(?:%|#) To do: (?P<what>.+)$")
+# Options that choose lines by their number, or by words that need not stay. Sphinx
+# has them for {literalinclude}; line numbers drift, so here they are refused.
+DRIFTING = (
+    *("lines", "emphasize-lines", "lineno-match", "lineno-start", "linenos"),
+    *("start-after", "start-at", "end-before", "end-at"),
+)
+SHORT_TITLE = 28  # characters a title may have in the sidebar; more make it a wall
 QUESTIONS = "reference/questions"  # says briefly what the chapters say in full
+# These repeat claims, and explain none.
+BRIEF = (QUESTIONS, "reference/sheet", "about/kept-true")
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,10 @@ class Block:
     argument: str  # the directive's argument, or the plain fence's language
     options: dict[str, str]
     body: str
+
+    def where(self, root: Path) -> str:
+        """Name its place as `path:line`, from the repository's root."""
+        return place(root, self.path, self.line)
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,16 @@ class Page:
     claim_roles: tuple[tuple[int, str], ...] = ()
 
     @property
+    def title(self) -> str:
+        """Its first heading, or its name where it has none."""
+        return self.headings[0].text if self.headings else self.docname
+
+    @property
+    def short(self) -> str:
+        """The title that the sidebar shows."""
+        return self.front.get("short") or self.title
+
+    @property
     def to_do(self) -> list[tuple[int, str]]:
         """What the page still says its writer has to do, with the line."""
         return to_do(self.text)
@@ -88,6 +111,20 @@ def _parser() -> MarkdownIt:
     return plain.use(myst_block_plugin)  # a comment or a target is no paragraph
 
 
+def parted(content: str) -> tuple[dict[str, str], str]:
+    """Part what stands in a directive: its options, each on a line, and its body."""
+    options: dict[str, str] = {}
+    rows = content.splitlines(keepends=True)
+    used = 0
+    for row in rows:
+        option = OPTION.match(row.rstrip("\n"))
+        if option is None:
+            break
+        options[option["key"]] = option["value"] or ""
+        used += 1
+    return options, "".join(rows[used:])
+
+
 def _blocks(path: Path, text: str, offset: int) -> Iterator[Block]:
     for token in _parser().parse(text):
         if token.type == "code_block" and offset and token.map is not None:
@@ -100,16 +137,8 @@ def _blocks(path: Path, text: str, offset: int) -> Iterator[Block]:
         if match is None:
             yield Block(path, line, "", info, {}, token.content)
             continue
-        options: dict[str, str] = {}
-        body = token.content.splitlines(keepends=True)
-        used = 0
-        for row in body:
-            option = OPTION.match(row.rstrip("\n"))
-            if option is None:
-                break
-            options[option["key"]] = option["value"] or ""
-            used += 1
-        rest = "".join(body[used:])
+        options, rest = parted(token.content)
+        used = len(token.content.splitlines()) - len(rest.splitlines())
         yield Block(path, line, match["name"], match["argument"], options, rest)
         if match["name"].lower() not in ("code-block", "code", "raw", "eval-rst"):
             yield from _blocks(path, rest, line + used)
@@ -183,6 +212,25 @@ def claims_shown(page: Page) -> list[tuple[int, str]]:
         (block.line, block.argument) for block in page.named("claim", "often-said")
     ]
     return sorted([*shown, *page.claim_roles])
+
+
+def where_shown(root: Path = ROOT) -> dict[str, list[Page]]:
+    """Give the pages that show each claim, by its id, less those that repeat it."""
+    shown: dict[str, list[Page]] = {}
+    for page in read_all(root):
+        if page.docname in BRIEF:
+            continue  # it repeats what a chapter shows
+        for identifier in dict.fromkeys(each for _, each in claims_shown(page)):
+            shown.setdefault(identifier, []).append(page)
+    return shown
+
+
+def included(root: Path, page: Page) -> Iterator[tuple[Block, str]]:
+    """Name the programs a page includes, as `part/name`, with where."""
+    for block in page.named("literalinclude"):
+        path = (page.path.parent / block.argument).resolve()
+        if path.parent.parent == root / "snippets":
+            yield block, f"{path.parent.name}/{path.name.removesuffix('.py')}"
 
 
 def section(page: Page, heading: Heading) -> str:

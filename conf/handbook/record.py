@@ -11,7 +11,6 @@ import ast
 import contextlib
 import dataclasses
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -27,6 +26,8 @@ from handbook.compare import diff, masked
 from handbook.problem import Problem, place
 
 if TYPE_CHECKING:
+    import re
+
     from handbook.recordings import Event, Recording
     from handbook.snippet import Snippet
 
@@ -128,7 +129,6 @@ def _run_pair(  # noqa: PLR0917 - all that one run is made of
     events: Path,
 ) -> dict[str, _Program]:
     folder = Path(snippet.where).parent
-    template = re.escape(snippet.port or "").replace(r"\{port\}", r"(?P<port>\d+)")
     programs: dict[str, _Program] = {}
     port = ""
     for role in snippet.roles:
@@ -138,7 +138,7 @@ def _run_pair(  # noqa: PLR0917 - all that one run is made of
         ended.callback(program.close)
         programs[role.name] = program
         if len(programs) == 1:
-            found = program.wait_for(re.compile(template), deadline)
+            found = program.wait_for(snippet.announces, deadline)
             if found is None:
                 said = program.text() + program.text("stderr")
                 raise Problem(

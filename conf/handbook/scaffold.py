@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handbook import claims, record, recordings
+from handbook.pages import SHORT_TITLE
 from handbook.problem import Problem
 from handbook.snippet import ROOT, find
 from handbook.snippet import read as read_snippet
@@ -27,7 +28,6 @@ FRESH = Path(__file__).resolve().parent / "fresh"
 CALL = "make new-chapter PART=sockets NAME=a-new-question"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PART = re.compile(r"[a-z]+")
-LONGEST = 28  # characters: the name is the first title in the sidebar
 # Folders of the site, of docs/ and of tests/ that hold other things than chapters.
 TAKEN = frozenset(
     {"about", "handbook", "programs", "reference", "site", "snippets", "support"}
@@ -62,9 +62,10 @@ def new_chapter(part: str, name: str, root: Path = ROOT) -> list[Path]:
     else:
         new[f"docs/{part}/index.md"] = _filled("index.md", words)
         lists = {"docs/index.md": f"{part}/index"}
-    if not (root / f"docs/reference/claims/{part}.md").exists():
-        new[f"docs/reference/claims/{part}.md"] = _filled("ledger.md", words)
-        lists["docs/reference/claims/index.md"] = part
+    ledger = f"docs/{claims.LEDGER}"
+    if not (root / f"{ledger}{part}.md").exists():
+        new[f"{ledger}{part}.md"] = _filled("ledger.md", words)
+        lists[f"{ledger}index.md"] = part
     for path in new:
         if (root / path).exists():
             raise Problem(path, "is there already", "take another NAME, or edit it")
@@ -119,10 +120,10 @@ def _judge_name(part: str, name: str, root: Path) -> None:
             "use small letters, digits and single hyphens, a letter first, "
             "for example NAME=a-new-question",
         )
-    if len(name) > LONGEST:
+    if len(name) > SHORT_TITLE:
         raise Problem(
             f"NAME={name}",
-            f"{len(name)} characters; the sidebar has room for {LONGEST}",
+            f"{len(name)} characters; the sidebar has room for {SHORT_TITLE}",
             "take a shorter name",
         )
     if program.startswith(("wrong_", "test_")):

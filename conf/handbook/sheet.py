@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from docutils import nodes
 
 from handbook import errors, lookup, pages, recordings
-from handbook.directives import Directive
+from handbook.base import Directive, html, wide
 from handbook.problem import Problem
 
 if TYPE_CHECKING:
@@ -59,10 +59,9 @@ class Calls(Directive):
         slept = waiting_calls(self.root)
         head = "".join(f'<th scope="col">{escape(lane)}</th>' for lane in lanes)
         made: list[Node] = [
-            _html(
-                '<div class="table-wrapper docutils container" tabindex="0" '
-                'role="region" aria-label="Calls in order">'
-                f'<table class="docutils sheet-calls"><thead><tr>{head}'
+            html(
+                wide("Calls in order")
+                + f'<table class="docutils sheet-calls"><thead><tr>{head}'
                 '<th scope="col">what it does</th><th scope="col">may wait</th>'
                 "</tr></thead><tbody>"
             )
@@ -82,15 +81,14 @@ class Calls(Directive):
             )
             waits = "yes" if event["call"] in slept else ""
             made += [
-                _html(f"<tr>{cells}<td>"),
+                html(f"<tr>{cells}<td>"),
                 nodes.inline("", "", *text),
-                _html(f"</td><td>{waits}</td></tr>"),
+                html(f"</td><td>{waits}</td></tr>"),
             ]
-        made.append(_html("</tbody></table></div>"))
+        made.append(html("</tbody></table></div>"))
         return made
 
     def _compare(self, told: list[str], events: Sequence[Event]) -> None:
-        source, number = self.get_source_info()
         made = [f"{event['lane']} {event['call']}" for event in events]
         for at in range(max(len(told), len(made))):
             match = LINE.match(told[at]) if at < len(told) else None
@@ -98,7 +96,7 @@ class Calls(Directive):
             run = made[at] if at < len(made) else "nothing more"
             if says != run:
                 raise Problem(
-                    f"{source}:{number + 1 + at}",
+                    self.line(1 + at),
                     f"the recorded run of {self.arguments[0]} has {run} here, "
                     f"not {says or 'this'}",
                     f"write '{run} | what it does', in the order of the run",
@@ -128,11 +126,7 @@ class ErrorsInShort(Directive):
                 f'<li><a href="{self.up}{ERRORS_PAGE}.html#{name}">{name}</a> '
                 f"{escape(text)}{f' <span>{calls}</span>' if calls else ''}</li>"
             )
-        return [_html(f'<ul class="sheet-errors">{"".join(rows)}</ul>')]
-
-
-def _html(text: str) -> nodes.raw:
-    return nodes.raw("", text, format="html")
+        return [html(f'<ul class="sheet-errors">{"".join(rows)}</ul>')]
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -16,6 +16,8 @@ from sphinx import addnodes
 from sphinx.util import logging
 from sphinx.util.osutil import relative_uri
 
+from handbook.pages import SHORT_TITLE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
 
 logger = logging.getLogger(__name__)
-
-SHORT_TITLE = 28
-"""Characters a title may have in the sidebar; more would make it a wall."""
 
 
 @dataclass(frozen=True)

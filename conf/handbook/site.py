@@ -11,9 +11,9 @@ from xml.sax.saxutils import escape
 from docutils import nodes
 from sphinx.util.osutil import relative_uri
 
-from handbook import facts
+from handbook import claims, facts
+from handbook.accessible import mend
 from handbook.assets import Assets, copy_exactly, needed
-from handbook.mends import mend
 from handbook.problem import Problem
 from handbook.sidebar import Sidebar, short_title
 
@@ -36,9 +36,6 @@ POLICY = (
 """What the published pages allow. No script is inline, so no hash is needed;
 'wasm-unsafe-eval' is for the search, 'unsafe-inline' for the style attributes of
 tables and pictures."""
-
-LEDGER = "reference/claims/"
-"""Where the ledger is, which repeats what the chapters say: no search finds it."""
 
 
 def description(meta: dict[str, Any], doctree: nodes.document | None) -> str:
@@ -112,7 +109,7 @@ class Pages:
         context["handbook_policy"] = "" if app.config.handbook_live else POLICY
         context["handbook_digests"] = self.assets.digests
         context["handbook_found"] = pagename in app.env.found_docs and not (
-            pagename.startswith(LEDGER)
+            pagename.startswith(claims.LEDGER)  # it repeats what the chapters say
         )
         if pagename == NOT_FOUND:
             # Shown under any address, so its links must not start from there.

@@ -238,6 +238,18 @@ class Snippet:
         first = min([found.lineno, *(node.lineno for node in found.decorator_list)])
         return first, found.end_lineno
 
+    def excerpt(self, first: int, last: int) -> str:
+        """Give some lines of `clean`, both ends included (from 1), at the margin."""
+        rows = self.clean.splitlines(keepends=True)[first - 1 : last]
+        margin = min((len(r) - len(r.lstrip()) for r in rows if r.strip()), default=0)
+        return "".join(row[margin:] if row.strip() else row for row in rows)
+
+    @property
+    def announces(self) -> re.Pattern[str]:
+        """How the first role of a pair tells its port; the group `port` holds it."""
+        template = re.escape(self.port or "")
+        return re.compile(template.replace(r"\{port\}", r"(?P<port>\d+)"))
+
     def missing(self) -> list[str]:
         """Say what this machine lacks of what the program needs."""
         lacking = []
@@ -420,6 +432,11 @@ def companions(root: Path = ROOT) -> list[Path]:
     return sorted(
         path for path in (root / "snippets").glob("*/*") if path.suffix in FILES
     )
+
+
+def read_all(root: Path = ROOT) -> list[Snippet]:
+    """Read every program and every file beside one; Problem for the first bad one."""
+    return [read(path, root) for path in [*find(root), *companions(root)]]
 
 
 def by_id(identifier: str, root: Path = ROOT) -> Snippet:

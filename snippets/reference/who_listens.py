@@ -16,19 +16,23 @@ LISTEN = "0A"  # TCP_LISTEN in include/net/tcp_states.h
 
 
 def address_of(text: str) -> tuple[str, int]:
-    """Decode an IPv4 address of /proc/net/tcp: 0100007F:1F90 is 127.0.0.1:8080.
+    """Decode an address of /proc/net/tcp or tcp6: 0100007F:1F90 is 127.0.0.1:8080.
 
-    The table prints the address as a number in this machine's byte order, and the
-    port as the number that it is.
+    The table prints each four bytes of an address as a number in this machine's byte
+    order, and the port as the number that it is.
     """
     host, port = text.split(":")
-    return socket.inet_ntoa(struct.pack("=I", int(host, 16))), int(port, 16)
+    words = [int(host[at : at + 8], 16) for at in range(0, len(host), 8)]
+    family = socket.AF_INET if len(words) == 1 else socket.AF_INET6
+    packed = struct.pack(f"={len(words)}I", *words)
+    return socket.inet_ntop(family, packed), int(port, 16)
 
 
 def listening(port: int) -> list[list[str]]:
-    """Give the rows of the IPv4 sockets that listen on a port, as their columns."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    rows = [line.split() for line in lines]
+    """Give the rows of the sockets that listen on a port, as their columns."""
+    tables = [Path("/proc/net/tcp"), Path("/proc/net/tcp6")]
+    texts = [table.read_text() for table in tables if table.exists()]
+    rows = [line.split() for text in texts for line in text.splitlines()[1:]]
     return [row for row in rows if row[3] == LISTEN and address_of(row[1])[1] == port]
 
 
@@ -46,10 +50,16 @@ def holders(inode: str) -> list[int]:
 
 def tell(port: int) -> None:
     """Print who listens on a port."""
-    for row in listening(port):
+    rows = listening(port)
+    if not rows:
+        print(f"nobody listens on port {port} in this network namespace")
+    for row in rows:
         print("the table has", *row[1:4], sep="  ")
         print("in words:", *address_of(row[1]))
-        for process in holders(row[9]):
+        processes = holders(row[9])
+        if not processes:
+            print(f"socket:[{row[9]}] is held by nobody whom this user may look into")
+        for process in processes:
             name = Path(f"/proc/{process}/comm").read_text().strip()
             print(f"socket:[{row[9]}] is held by {name}, pid {process}")
 

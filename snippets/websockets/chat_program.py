@@ -34,5 +34,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     try:
         asyncio.run(take_part(options.url, options.text))
-    except (OSError, WebSocketException) as error:
+    except (OSError, ValueError, WebSocketException) as error:
         sys.exit(f"{parser.prog}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # as the shell has it: 128 and the number of SIGINT

@@ -3,7 +3,7 @@
 GET / is the page chat.html, with a policy that lets it run its own script only. /live
 is the WebSocket, for pages of the same origin and for programs. A client that does not
 read is cut off, and so is one that says nothing at first; Ctrl-C or SIGTERM closes all
-with 1001. Behind a proxy that speaks TLS nothing changes here.
+with 1001. Behind a proxy that speaks TLS say --origin https://…, as the page has it.
 
 Protocol, JSON in text messages. The client introduces itself, and then speaks; the key
 is its own secret, by which a page that comes back gets its name back:
@@ -433,12 +433,23 @@ def at_least_one(text: str) -> int:
     return int(text)
 
 
+def page_origin(text: str) -> str:
+    """Return text if a browser may say it as its Origin: scheme, host, other port."""
+    if not re.fullmatch(r"https?://[^/?#@\s]+", text) or text != text.lower():
+        raise argparse.ArgumentTypeError(f"not like https://live.example: {text!r}")
+    return text
+
+
 def main() -> None:
     """Parse the command line and serve."""
     parser = OneLineParser(description="A chat room for pages and programs.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=port_number, default=0, help="0: any free one")
-    parser.add_argument("--origin", help="the page's, if it is not our host and port")
+    parser.add_argument(
+        "--origin",
+        type=page_origin,
+        help="the page's, if it is not http:// and our host",
+    )
     parser.add_argument("--max-clients", type=at_least_one, default=500)
     options = parser.parse_args()
     told = logging.StreamHandler()

@@ -234,21 +234,48 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
+def port_number(text: str) -> int:
+    """Return text as a port; 0 lets the kernel choose."""
+    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"not a port from 0 to 65535: {text!r}")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """Return text as a number above 0 and of seconds in one day at most."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"not a number of seconds: {text!r}")
+    return seconds
+
+
+def at_least_one(text: str) -> int:
+    """Return text as a whole number above 0."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"not a whole number above 0: {text!r}")
+    return int(text)
+
+
 async def main() -> None:
     """Parse the command line, serve until a signal comes, leave in order."""
     parser = OneLineParser(description="Send every WebSocket message back.")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    parser.add_argument("--timeout", type=float, default=10.0, help="seconds")
-    parser.add_argument("--ping-after", type=float, default=20.0, help="seconds")
-    parser.add_argument("--max-clients", type=int, default=1000)
-    parser.add_argument("--max-message", type=int, default=1_048_576, help="bytes")
+    parser.add_argument("--port", type=port_number, default=0, help="0: any free one")
+    parser.add_argument("--timeout", type=positive, default=10.0, help="seconds")
+    parser.add_argument("--ping-after", type=positive, default=20.0, help="seconds")
+    parser.add_argument("--max-clients", type=at_least_one, default=1000)
+    parser.add_argument(
+        "--max-message", type=at_least_one, default=1_048_576, help="bytes"
+    )
     options = parser.parse_args()
     limits = Limits(options.max_message, options.timeout, options.ping_after)
     server = Server(limits, options.max_clients)
     try:
         listening = await asyncio.start_server(server.serve, options.host, options.port)
-    except (OSError, OverflowError) as error:
+    except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         sys.exit(f"{parser.prog}: cannot listen on {options.host}: {reason}")
     told: asyncio.Future[str] = asyncio.get_running_loop().create_future()

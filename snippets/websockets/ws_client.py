@@ -213,6 +213,8 @@ def main() -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error) or "timed out"
         sys.exit(f"{parser.prog}: {url}: {reason}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # as the shell has it: 128 and the number of SIGINT
 
 
 if __name__ == "__main__":

@@ -250,3 +250,43 @@ def test_the_form_names_every_directive_and_no_other() -> None:
     assert [line for line, times in Counter(lines).items() if times > 1] == []
     rows = Counter(re.findall(r"`\{([a-z-]+)\}", cell)[0] for cell in cells)
     assert [name for name, times in rows.items() if times > 1] == []
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_page_waits_for_the_test_of_its_claim(
+    repository: Path, processes: str
+) -> None:
+    """Pages read by another process are remembered, too."""
+    for number in range(6):  # fewer pages than six are read by one process
+        extra = repository / f"docs/extra{number}.md"
+        extra.write_text(f"---\norphan:\n---\n# Extra {number}\n\nNo words.\n")
+    name = "docs/listening/before-accept.md"
+    change(repository / name, "```{claim} not-connected", "```{claim} nt-connected")
+    command = [
+        *(sys.executable, "-m", "sphinx", "-n", "-q", "-j", processes),
+        *("-c", "conf", "-d", str(repository / "doctrees"), "docs", "out"),
+    ]
+
+    def said() -> str:
+        done = subprocess.run(
+            command,
+            cwd=repository,
+            env={**os.environ, "PYTHONPATH": str(repository / "conf")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        return done.stderr
+
+    assert "no test claims nt-connected-during-listen" in said()
+    # In a file of its own: on the others the page depends already.
+    (repository / "tests/listening/test_later.py").write_text(
+        "from handbook.claims import claim\n\n\n"
+        '@claim("nt-connected-during-listen", "listen(2)")\n'
+        "def test_it_at_last() -> None:\n"
+        '    """At last there is a test."""\n'
+    )
+    assert "no test claims" not in said()
+    shown = page(repository / "out", "listening/before-accept")
+    assert "At last there is a test." in shown.get_text()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from bs4 import BeautifulSoup
 
-from handbook import check, errors, pages, record, recordings
+from handbook import check_programs, errors, pages, record, recordings
 from handbook.snippet import ROOT, by_id
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def test_an_error_is_told_with_its_text_calls_and_programs(handbook: Path) -> No
     assert told == [
         "Reads ConnectionRefusedError: [Errno 111] Connection refused",
         "Raised by connect()",
-        "Provoked by refused.py in index",
+        "Provoked by refused.py in Looked up",
     ]
     link = soup.select_one("dl.looked-up a")
     assert link is not None
@@ -217,7 +217,7 @@ def test_a_page_of_errors_follows_the_recordings(handbook: Path) -> None:
     soup, _ = build(handbook, text)
     told = soup.select_one("dl.looked-up")
     assert told is not None
-    assert "again.py in other" in told.get_text()
+    assert "again.py in Other" in told.get_text()
 
 
 def test_a_printed_number_that_is_not_known_wants_an_entry(handbook: Path) -> None:
@@ -233,7 +233,7 @@ def test_an_error_without_an_entry_is_told(handbook: Path) -> None:
     page = handbook / "docs/index.md"
     page.write_text(PAGE + fence("provoked ECONNREFUSED"))
     read = pages.read_all(handbook)
-    (problem,) = check.listed(handbook, read, [])
+    (problem,) = check_programs.listed(handbook, read, [])
     assert "no entry for OverflowError, which demo/refused met" in str(problem)
     page.write_text(page.read_text() + fence("provoked OverflowError"))
-    assert not list(check.listed(handbook, pages.read_all(handbook), []))
+    assert not list(check_programs.listed(handbook, pages.read_all(handbook), []))

@@ -51,7 +51,15 @@ BROKEN = {
             "stopped_server.py\n:pyobject: main",
             "stopped_server.py\n:lines: 3-9",
         ),
-        [":lines: counts lines, and lines drift", "use :pyobject:, or :region:"],
+        [":lines: selects by something that drifts", "use :pyobject:, or :region:"],
+    ),
+    "words that drift": (
+        (
+            CHAPTER,
+            "stopped_server.py\n:pyobject: main",
+            "stopped_server.py\n:start-after: def main",
+        ),
+        [":start-after: selects by something that drifts"],
     ),
     "a function that is gone": (
         (CHAPTER, ":pyobject: main", ":pyobject: mian"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from handbook import claims
+from handbook.pages import BRIEF, ROLE, where_shown
 from handbook.snippet import ROOT
 
 PAGES = ROOT / "docs/reference/claims"
@@ -28,3 +29,14 @@ def test_every_part_that_puts_something_right_is_on_the_page() -> None:
     text = "".join(path.read_text() for path in PAGES.glob("not-so*.md"))
     listed = re.findall(r"^```\{not-so\} (\S+)$", text, re.MULTILINE)
     assert sorted(listed) == sorted(wrong)
+
+
+def test_a_claim_leads_to_a_chapter_and_not_to_a_page_that_repeats_it() -> None:
+    shown = where_shown(ROOT)
+    brief = [ROOT / f"docs/{name}.md" for name in BRIEF]
+    repeated = {claim for page in brief for claim in ROLE.findall(page.read_text())}
+    assert "close-ends-the-connection" in repeated
+    for claim in repeated:
+        names = {page.docname for page in shown[claim]}
+        assert names, claim
+        assert not names & {*BRIEF}, claim

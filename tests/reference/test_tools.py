@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="it is about Linux")
+IPV6 = Path("/proc/net/if_inet6").exists()
 NOBODY = 65534
 
 # Who calls this is to other processes of the same user like somebody else's:
@@ -114,3 +116,30 @@ def test_who_listens_finds_each_process_that_holds_the_socket(
         assert set(tool["holders"](row[9])) == {os.getpid(), heir.pid}
         heir.communicate(b"\n", timeout=10)
     assert tool["holders"]("0") == []
+
+
+@linux
+@pytest.mark.skipif(not IPV6, reason="there is no IPv6 here")
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_who_listens_sees_a_server_on_ipv6(
+    host: str, sockets: ExitStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool = runpy.run_path(str(ROOT / "snippets/reference/who_listens.py"))
+    server = socket.create_server((host, 0), family=socket.AF_INET6)
+    port = sockets.enter_context(server).getsockname()[1]
+    tool["tell"](port)
+    out = capsys.readouterr().out
+    assert f"in words: {host} {port}\n" in out
+    assert f"pid {os.getpid()}\n" in out
+
+
+@linux
+def test_who_listens_says_that_nobody_does(
+    sockets: ExitStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool = runpy.run_path(str(ROOT / "snippets/reference/who_listens.py"))
+    bound = sockets.enter_context(socket.socket())
+    bound.bind(("127.0.0.1", 0))
+    port = bound.getsockname()[1]
+    tool["tell"](port)
+    assert capsys.readouterr().out.startswith(f"nobody listens on port {port}")

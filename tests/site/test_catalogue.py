@@ -12,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from handbook import archive, catalogue
-from handbook.snippet import ROOT
+from handbook.snippet import ROOT, read_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ PAGE = "reference/snippets.html"
 
 def test_every_program_and_file_is_listed() -> None:
     listed = {each.file for each in catalogue.entries()}
-    assert listed == {each.where for each in catalogue.all_snippets(ROOT)}
+    assert listed == {each.where for each in read_all(ROOT)}
 
 
 def test_each_line_leads_to_its_program(built_site: Path) -> None:

@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from handbook import sidebar as tree
-from handbook.mends import mend
+from handbook.accessible import mend
 from handbook.sidebar import Entry, Group, render
 from handbook.site import description
 

@@ -212,7 +212,12 @@ def test_the_program_says_in_one_line_what_is_wrong() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         port = silent.getsockname()[1]
-        for url in (f"ws://127.0.0.1:{port}/live", "http://127.0.0.1/", "nonsense"):
+        for url in (
+            f"ws://127.0.0.1:{port}/live",
+            "ws://127.0.0.1:70000/live",
+            "http://127.0.0.1/",
+            "nonsense",
+        ):
             status, out, err = run([*program, url, "hi"])
             assert (status, out) == (1, "")
             assert err.count("\n") == 1
@@ -293,6 +298,23 @@ def test_origins() -> None:
         for wrong in (f"http://127.0.0.1:{server.port}", "http://chat.example", "null"):
             with pytest.raises(InvalidStatus, match="403"):
                 connect(url, origin=Origin(wrong)).__enter__()
+
+
+def test_behind_a_proxy_with_tls_the_origin_must_be_told() -> None:
+    with running(CHAT) as server:
+        url, here = url_of(server, "ws", "/live"), f"127.0.0.1:{server.port}"
+        connect(url, origin=Origin(f"http://{here}")).__enter__().close()
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(url, origin=Origin(f"https://{here}")).__enter__()
+
+
+@pytest.mark.parametrize(
+    "wrong", ["chat.example", "https://chat.example/", "https://Chat.example", ""]
+)
+def test_an_origin_that_no_browser_says_is_a_wrong_usage(wrong: str) -> None:
+    status, out, err = run([*command(CHAT), "--port", "0", "--origin", wrong])
+    assert (status, out) == (2, "")
+    assert "not like https://" in err
 
 
 def test_a_full_room() -> None:

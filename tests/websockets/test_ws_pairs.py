@@ -773,6 +773,56 @@ def test_a_client_gives_up_a_silent_server(
     assert err.endswith("timed out\n")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["websockets/ws_client.py", "--url", "{url}", "hello"],
+        ["websockets/ws_aio_client.py", "--url", "{url}", "hello"],
+        ["websockets/chat_program.py", "{url}", "hello"],
+    ],
+    ids=["sockets", "asyncio", "chat"],
+)
+def test_ctrl_c_ends_a_client_without_a_traceback(
+    words: list[str], listener: socket.socket
+) -> None:
+    program, *rest = words
+    url = "ws://{}:{}/".format(*listener.getsockname())
+    with subprocess.Popen(
+        [*command(program), *(word.format(url=url) for word in rest)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as client:
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(10)
+            assert connection.recv(4096)  # its handshake: now it waits for the answer
+            client.send_signal(signal.SIGINT)
+            out, _ = client.communicate(timeout=10)
+    assert (client.returncode, out) == (130, "")
+
+
+@pytest.mark.parametrize("program", SERVERS, ids=["threads", "asyncio"])
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [
+        ("--port", "70000"),
+        ("--timeout", "0"),
+        ("--timeout", "nan"),
+        ("--ping-after", "-1"),
+        ("--max-clients", "0"),
+        ("--max-message", "-5"),
+    ],
+)
+def test_a_server_refuses_a_number_that_would_serve_nobody(
+    program: str, option: str, wrong: str
+) -> None:
+    status, out, err = run([*command(program), "--port", "0", option, wrong])
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert repr(wrong) in err
+
+
 @pytest.mark.parametrize("program", CLIENTS, ids=["sockets", "asyncio"])
 def test_a_client_s_wrong_arguments_are_one_line(program: str) -> None:
     for words in (["hello"], ["--port", "1", "--url", "ws://x/", "hello"]):

@@ -219,7 +219,7 @@ def _rewritten_in_words(
     ]
     if always:
         told.append(f"without an edit: {', '.join(always)}, on every build")
-    ledger = [name for name in always if name.startswith("reference/claims/")]
+    ledger = [name for name in always if name.startswith(claims.LEDGER)]
     if ledger and not (bench.copy / claims.RESULTS).exists():
         told.append(
             f"the ledger is read anew each time because {claims.RESULTS} is not "

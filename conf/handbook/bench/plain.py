@@ -155,20 +155,12 @@ class Plain:
         match = _DIRECTIVE.match(token.info.strip())
         if token.type == "code_block" or match is None:
             return "".join(lines)
-        options: dict[str, str] = {}
-        rows = token.content.splitlines(keepends=True)
-        used = 0
-        for row in rows:
-            option = pages.OPTION.match(row.rstrip("\n"))
-            if option is None:
-                break
-            options[option["key"]] = option["value"] or ""
-            used += 1
-        block = Block(page, match["argument"].strip(), options, "".join(rows[used:]))
+        options, body = pages.parted(token.content)
+        block = Block(page, match["argument"].strip(), options, body)
         if match["name"] in self.written:
             text = "\n" + self.written[match["name"]](block).strip("\n") + "\n\n"
         else:
-            kept = "".join(rows[:used]) + self._nested(block)
+            kept = token.content.removesuffix(body) + self._nested(block)
             text = fence(token.info.strip(), kept, token.markup[0])
         lead = lines[0][: lines[0].index(token.markup)]
         return _indent(text, lead)
@@ -196,10 +188,10 @@ class Plain:
         language = FILES.get(snippet.path.suffix, "python")
         language = block.options.get("language", language)
         if (first, last) != (1, len(rows)):
-            shown = rows[first - 1 : last]
-            margin = min(len(row) - len(row.lstrip()) for row in shown if row.strip())
-            excerpt = "".join(row[margin:] if row.strip() else row for row in shown)
-            text += fence(language, excerpt) + f"\nThe whole program ({len(rows)} "
+            text += (
+                fence(language, snippet.excerpt(first, last))
+                + f"\nThe whole program ({len(rows)} "
+            )
             text += "lines), which is what the copy button gives\n\n"
         text += fence(FILES.get(snippet.path.suffix, "python"), snippet.clean)
         text += f"\n`python {snippet.where}`"
@@ -239,11 +231,8 @@ class Plain:
 
     def _claim(self, block: Block) -> claims.Claim:
         if block.argument not in self.claims:
-            raise Problem(
-                place(self.root, block.page),
-                f"no test claims {block.argument}",
-                "name a claim of tests/, or write its test",
-            )
+            where = place(self.root, block.page)
+            raise claims.unknown(block.argument, self.claims, where)
         return self.claims[block.argument]
 
     def _often_said(self, block: Block) -> str:
@@ -262,11 +251,7 @@ class Plain:
 
     def _ledger(self, block: Block) -> str:
         results = claims.results(self.root)
-        shown: dict[str, list[str]] = {}
-        for page in pages.read_all(self.root):
-            title = page.headings[0].text if page.headings else page.docname
-            for _, identifier in pages.claims_shown(page):
-                shown.setdefault(identifier, []).append(title)
+        shown = pages.where_shown(self.root)
         text = ""
         for made in sorted(self.claims.values(), key=lambda made: made.id):
             if made.part != block.argument:
@@ -280,8 +265,8 @@ class Plain:
                 text += f"- Often said, not so: {prose(made.often_said)}\n"
             text += f"- Result: {prose(told)}\n"
             text += f"- Source: {prose('; '.join(made.sources))}\n"
-            where = dict.fromkeys(shown.get(made.id, ["no chapter yet"]))
-            text += f"- Shown in: {prose(', '.join(where))}\n\n"
+            where = [page.title for page in shown.get(made.id, [])]
+            text += f"- Shown in: {prose(', '.join(where or ['no chapter yet']))}\n\n"
             if made.test:
                 # We show it on a page of its own; the floor has no such pages.
                 text += f"The test: `{made.where}`\n\n" + fence("python", made.code)

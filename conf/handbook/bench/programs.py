@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import statistics
 import subprocess
@@ -189,13 +188,12 @@ def _start(
 
 
 def _port(program: Snippet, process: subprocess.Popen[str]) -> str:
-    pattern = re.escape(program.port or "").replace(r"\{port\}", r"(\d+)")
     said = ""
     for line in process.stdout or ():
         said += line
-        found = re.search(pattern, line)
+        found = program.announces.search(line)
         if found:
-            return found[1]
+            return found["port"]
     raise _failed(
         program, f"never printed {program.port!r}; it printed: {said.strip()}"
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from handbook import boxes, claims
 from handbook.problem import Problem
-from handbook.snippet import FILES, companions, find, read
+from handbook.snippet import FILES, read_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def body(app: Sphinx, path: Path, known: list[Claim]) -> str:
     """Write the page of one file of tests."""
     builder: StandaloneHTMLBuilder = app.builder  # type: ignore[assignment]
     where = path.relative_to(known[0].root).as_posix()
-    ledger = f"../../reference/claims/{claims.ledger_of(known[0])}.html"
+    ledger = f"../../{claims.LEDGER}{claims.ledger_of(known[0])}.html"
     tests = {made.test: made.id for made in known}
     written = [
         f"<section><h1>The tests in {escape(path.name)}</h1>"
@@ -80,17 +80,21 @@ def body(app: Sphinx, path: Path, known: list[Claim]) -> str:
 def program_body(app: Sphinx, program: Snippet) -> str:
     """Write the page of a long program."""
     builder: StandaloneHTMLBuilder = app.builder  # type: ignore[assignment]
-    anchor = f"snippet-{program.part}-{program.name}"
     return "".join(
         [
             f"<section><h1>{escape(program.path.name)}, whole</h1>",
             f"<p>{escape(program.summary)}</p>" if program.summary else "",
-            boxes.begin(program, anchor, f"whole {boxes.kind(program)}", "../../"),
+            boxes.begin(
+                program,
+                boxes.anchor(program.id),
+                f"whole {boxes.kind(program)}",
+                "../../",
+            ),
             '<div class="copy-source">',
             builder.highlighter.highlight_block(
                 program.clean,
                 FILES.get(program.path.suffix, "python"),
-                linespans=f"{program.part}-{program.name}",
+                linespans=boxes.lines(program),
             ),
             "</div>",
             boxes.end(program),
@@ -106,7 +110,7 @@ def collect(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     root = Path(app.srcdir).parent
     try:
         known = claims.collect(root)
-        programs = [read(path, root) for path in [*find(root), *companions(root)]]
+        programs = read_all(root)
     except Problem:
         return  # the pages that show claims and programs tell of it
     files: dict[Path, list[Claim]] = {}
@@ -117,7 +121,7 @@ def collect(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         getattr(app.env, name, "") for name in ("handbook_titles", "handbook_digests")
     ]
     around += [app.config.handbook_machinery, app.config.handbook_live]
-    kept = Path(app.doctreedir) / "handbook-proofs.json"
+    kept = Path(app.doctreedir) / "handbook-source-pages.json"
     before = json.loads(kept.read_text()) if kept.exists() else {}
     states = {}
     for path, mine in files.items():

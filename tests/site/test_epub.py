@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from handbook import archive
-from handbook.book import for_a_book
+from handbook.epub import for_a_book
 from handbook.problem import Problem
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handbook.proofs import pieces
+from handbook.source_pages import pieces
 
 FILE = '''\
 """Tests."""

@@ -1,0 +1,288 @@
+"""What `check` asks of programs, their recordings, their tests and the ledger."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.metadata
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from handbook import claims, errors, pages, recordings
+from handbook.problem import Problem, place
+from handbook.snippet import companions, companions_of_pairs, find
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from handbook.pages import Page
+    from handbook.snippet import Snippet
+
+CLOCK = re.compile(
+    r"time\.(time|ctime|strftime|localtime|gmtime)"
+    r"|(datetime\.)?(datetime|date)\.(now|utcnow|today)"
+)
+
+
+def shown(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """Every program is on a page."""
+    on_pages = {name for page in read for _, name in pages.included(root, page)}
+    for snippet in snippets:
+        if snippet.id not in on_pages:
+            yield Problem(
+                snippet.where,
+                "no page shows this program",
+                "include it in a chapter with {literalinclude}, or delete it",
+            )
+    needed = {
+        snippet.path.parent / need
+        for snippet in snippets
+        for need in snippet.companions
+    }
+    for path in companions(root):
+        where = place(root, path)
+        if f"{path.parent.name}/{path.name}" not in on_pages:
+            yield Problem(
+                where,
+                "no page shows this file",
+                "include it in a chapter with {literalinclude}, or delete it",
+            )
+        if path not in needed:
+            yield Problem(
+                where,
+                "no program needs this file",
+                f"write 'Needs: {path.name}' into the docstring of one, or delete it",
+            )
+
+
+def recorded(
+    root: Path, read: list[Page], snippets: list[Snippet]
+) -> Iterator[Problem]:
+    """Every program is recorded, every recording shown, and none is left over."""
+    partners = companions_of_pairs(root)
+    wanted: set[Path] = set()
+    told = {
+        (block.argument, block.options.get("role", ""))
+        for page in read
+        for block in page.named("recorded")
+    }
+    for snippet in snippets:
+        if snippet.id in partners:
+            continue
+        files = recordings.paths(snippet)
+        wanted |= set(files.values())
+        for path in files.values():
+            if not path.is_file():
+                yield Problem(
+                    place(root, path),
+                    f"{snippet.where} has no recording",
+                    f"make record S={snippet.id}",
+                )
+                break
+        for role in files.keys() - {"events"}:
+            if (snippet.id, role) not in told:
+                named = f" of the {role}" if role else ""
+                yield Problem(
+                    snippet.where,
+                    f"no page shows the recorded output{named}",
+                    f"put a {{recorded}} {snippet.id} under the program",
+                )
+    read_well = {snippet.path for snippet in snippets}
+    unread = [path.with_suffix("") for path in find(root) if path not in read_well]
+    for path in sorted((root / "snippets").glob("*/recorded/*")):
+        program = path.parent.parent / path.name.partition(".")[0]
+        if path not in wanted and program not in unread:
+            yield Problem(
+                place(root, path),
+                "a recording without its program",
+                "delete it, or bring the program back",
+            )
+
+
+def named(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """No program is named like a module of the standard library."""
+    del read, root
+    for snippet in snippets:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", snippet.name):
+            yield Problem(
+                snippet.where,
+                f"{snippet.name!r} is no name of a program: readers type and import it",
+                "rename it: small letters, digits and underscores",
+            )
+        if snippet.name in sys.stdlib_module_names:
+            yield Problem(
+                snippet.where,
+                f"a file named {snippet.name}.py hides Python's module {snippet.name}",
+                "give it another name",
+            )
+        for companion in snippet.companions:
+            if not (snippet.path.parent / companion).is_file():
+                yield Problem(
+                    snippet.where,
+                    f"Needs: names {companion}, which is not there",
+                    f"put {companion} beside it, or mend the line",
+                )
+
+
+def ledgers(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """Every part that claims something has its page of the ledger."""
+    del snippets
+    docnames = {page.docname for page in read}
+    for part in sorted({made.part for made in claims.gather(root)[0].values()}):
+        page = f"{claims.LEDGER}{part}"
+        if page not in docnames:
+            yield Problem(
+                f"docs/{page}.md",
+                f"the part {part} makes claims, and has no page in the ledger",
+                f"write it like docs/{claims.LEDGER}sockets.md, and name it in "
+                f"docs/{claims.LEDGER}index.md",
+            )
+
+
+def listed(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """Every error that a recorded run met has its place in the reference."""
+    del snippets
+    blocks = [block for page in read for block in page.named("provoked")]
+    if not blocks:
+        return
+    told = {block.argument for block in blocks}
+    for name, seen in sorted(errors.seen(root).items()):
+        if name not in told:
+            yield Problem(
+                place(root, blocks[0].path),
+                f"no entry for {name}, which {', '.join(sorted(seen.programs))} met",
+                f"add a heading with its text, under it a fence {{provoked}} {name}, "
+                "and what to do about it",
+            )
+
+
+def sound(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """A program names what it imports, and prints no clock."""
+    del read
+    for snippet in snippets:
+        told = {package.lower() for package in snippet.packages}
+        for node in ast.walk(ast.parse(snippet.source)):
+            for name in _imported(node):
+                where = place(root, snippet.path, getattr(node, "lineno", None))
+                beside = f"{name}.py"
+                if name in sys.stdlib_module_names or beside in snippet.companions:
+                    continue
+                if (snippet.path.parent / beside).is_file():
+                    yield Problem(
+                        where,
+                        f"imports {beside}, which lies beside it, and does not say so",
+                        f"write 'Needs: {beside}' into its docstring",
+                    )
+                elif not told & {name.lower(), *_distributions(name)}:
+                    package = next(iter(_distributions(name)), name)
+                    yield Problem(
+                        where,
+                        f"needs the package {package}, and does not say so",
+                        f"write 'Needs: pip install {package}' into its docstring, and "
+                        "the package into requirements.in (then make lock)",
+                    )
+            for clock in _printed_clocks(node):
+                if not snippet.varies:
+                    yield Problem(
+                        place(root, snippet.path, getattr(node, "lineno", None)),
+                        f"prints {clock}(), which no two runs share",
+                        "print no time; if it must be, declare it in the docstring, "
+                        "for example 'Varies: at {text}'",
+                    )
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name.partition(".")[0] for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        return [node.module.partition(".")[0]]
+    return []
+
+
+def _distributions(module: str) -> set[str]:
+    """Name the packages that bring a module, as they are installed here."""
+    return {name.lower() for name in _brought_by().get(module, [])}
+
+
+@functools.cache
+def _brought_by() -> dict[str, list[str]]:
+    return dict(importlib.metadata.packages_distributions())
+
+
+def _printed_clocks(node: ast.AST) -> Iterator[str]:
+    """Name the calls that ask what time it is, in what a print() prints."""
+    if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "print"):
+        return
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Call) and CLOCK.fullmatch(ast.unparse(inner.func)):
+            yield ast.unparse(inner.func)
+
+
+def _sleeps(text: str) -> set[int]:
+    """Give the lines on which something called sleep is called."""
+    return {
+        node.lineno
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call)
+        and (
+            (isinstance(node.func, ast.Name) and node.func.id == "sleep")
+            or (isinstance(node.func, ast.Attribute) and node.func.attr == "sleep")
+        )
+    }
+
+
+def quiet(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """No sleep stands in for an event, and no port is taken for granted."""
+    del read
+    tests = [
+        (path, path.read_text()) for path in sorted((root / "tests").rglob("*.py"))
+    ]
+    programs = [(snippet.path, snippet.source) for snippet in snippets]
+    for path, text in programs + tests:
+        lines = text.splitlines()
+        try:
+            sleeps = sorted(_sleeps(text))
+        except SyntaxError as error:
+            yield Problem(
+                place(root, path, error.lineno),
+                f"not Python: {error.msg}",
+                "mend the line",
+            )
+            continue
+        for number in sleeps:
+            if "# waits:" not in lines[number - 1]:
+                yield Problem(
+                    place(root, path, number),
+                    "a sleep where an event could be waited for",
+                    "wait for the event; if the sleep is the subject, "
+                    "add '# waits: why'",
+                )
+    for snippet in snippets:
+        for node in ast.walk(ast.parse(snippet.source)):
+            port = _bound_port(node)
+            if port:
+                yield Problem(
+                    place(root, snippet.path, getattr(node, "lineno", None)),
+                    f"binds port {port}, which may be taken",
+                    "bind port 0 and ask getsockname() which port it became",
+                )
+
+
+def _bound_port(node: ast.AST) -> int:
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return 0
+    if node.func.attr not in ("bind", "create_server") or not node.args:
+        return 0
+    address = node.args[0]
+    if isinstance(address, ast.Tuple) and len(address.elts) >= 2:
+        port = address.elts[1]
+        # Below 1024 a bind is refused and above 65535 is no port: those are subjects.
+        if isinstance(port, ast.Constant) and isinstance(port.value, int):
+            return port.value if 1024 <= port.value <= 65535 else 0
+    return 0
+
+
+ALL = (shown, recorded, named, sound, quiet, ledgers, listed)
+"""The checks, in the order in which they tell: (root, pages, programs)."""
