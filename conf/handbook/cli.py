@@ -82,6 +82,7 @@ def _run(chosen: argparse.Namespace) -> int:  # noqa: PLR0911 - one a command
 
 
 def _record(names: list[str], root: Path) -> int:
+    record.hear_interrupts()
     failed = 0
     for snippet in _chosen(names, root):
         lacking = snippet.missing()

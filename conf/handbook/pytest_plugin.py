@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from handbook import claims
+from handbook import claims, record
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -112,6 +112,7 @@ class _Outcomes:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Listen for reports in the process that gathers them, not in its workers."""
+    """Let Ctrl-C reach the programs; gather reports in one process, not in workers."""
+    record.hear_interrupts()
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Outcomes(), "handbook-outcomes")

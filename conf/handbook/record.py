@@ -62,6 +62,16 @@ def save(snippet: Snippet, recording: Recording) -> list[Path]:
     return recordings.write(snippet, recording)
 
 
+def hear_interrupts() -> None:
+    """Let Ctrl-C reach the programs that this process starts.
+
+    A shell's background job ignores SIGINT, and so would they: exec() keeps that
+    (signal(7)). Pairs are ended by SIGINT.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def run(
     snippet: Snippet, python: str = sys.executable, timeout: float = TIMEOUT
 ) -> Recording:

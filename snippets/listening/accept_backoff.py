@@ -24,7 +24,7 @@ class EchoServer:
         self.pause = pause
         listener.settimeout(0)
         self.selector = selectors.DefaultSelector()
-        self.clients: set[socket.socket] = set()
+        self.clients: list[socket.socket] = []
         self.resting_until: float | None = None
         self.watch()
 
@@ -63,7 +63,7 @@ class EchoServer:
             self.rest()
             return
         client.settimeout(0)  # on Linux it is not inherited
-        self.clients.add(client)
+        self.clients.append(client)
         self.selector.register(client, selectors.EVENT_READ)
 
     def serve(self, client: socket.socket) -> None:
