@@ -84,6 +84,7 @@ SLOW = 100_000_000  # nanoseconds
 SETTLE = 0.3  # seconds to wait for that; a delayed ACK takes 0.2 at most
 ARRIVE = 0.06  # seconds to wait until bytes that were sent have been acknowledged
 SETTLE_PAUSE = 0.0005  # seconds
+MISSED = 0.005  # seconds that a socket cannot be found before it is believed to be gone
 # What asyncio does with its own sockets before and after its loop runs.
 OWN = {"_close_self_pipe", "_make_self_pipe"}
 IMPORT = "<frozen importlib._bootstrap>"
@@ -567,8 +568,15 @@ class Recorder:
             self.kernel = Kernel()
             rows = self.kernel.rows(pairs)
         if self.alone and threading.active_count() == 1 and not self.in_loop():
-            began = time.monotonic()
-            while time.monotonic() - began < _patience(rows.values()):
+            began = whole = time.monotonic()  # when no socket was missed, last
+            while True:
+                now = time.monotonic()
+                if self.seen.keys() <= rows.keys():
+                    whole = now
+                # On its way into TIME-WAIT a socket is for a moment not to be found.
+                sure = now - whole >= MISSED or whole == now
+                if sure and now - began >= _patience(rows.values()):
+                    break
                 time.sleep(SETTLE_PAUSE)  # waits: the kernel has no event for "settled"
                 rows = self.kernel.rows(pairs)
         changed = [row for key, row in rows.items() if self.seen.get(key) != row]
