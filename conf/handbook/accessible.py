@@ -41,11 +41,12 @@ def mend(body: str) -> str:
 
     What scrolls sideways can be reached with the keyboard and has a name of its own;
     captions of toctrees are no headings without a level; an aside has a role that
-    needs no name; Korean words say that they are Korean; a heading has the id of its
-    section, for the search to lead to it.
+    needs no name; an empty corner of a table is no heading; Korean words say that they
+    are Korean; a heading has the id of its section, for the search to lead to it.
     """
     body = body.replace('<p class="caption" role="heading">', '<p class="caption">')
     body = _ASIDE.sub(_aside, body)
+    body = body.replace('<th class="head"><p></p></th>', "<td></td>")
     body = _SECTION.sub(r'<section>\2 id="\1">', body)
     body = _INLINE.sub(_inline, body)
     body = _KOREAN_TEXT.sub(

@@ -287,6 +287,13 @@ def test_address_and_repository_are_used_when_given(
     )
 
 
+def test_an_empty_corner_of_a_table_is_no_heading(folder: Path) -> None:
+    change(folder, "one/b.md", "B.\n", "| | one |\n|---|---|\n| two | 2 |\n")
+    assert build(folder) == ""
+    heads = [head.get_text(strip=True) for head in page(folder, "one/b.html")("th")]
+    assert heads == ["one"]
+
+
 def test_an_old_address_leads_to_where_the_page_has_gone(folder: Path) -> None:
     assert build(folder) == ""
     for old in ("one/y.html", "one/z.html"):
