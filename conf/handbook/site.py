@@ -88,7 +88,8 @@ class Pages:
             if name in env.found_docs
         ]
         return (
-            f'<p class="page-facts">{known.minutes}\N{NO-BREAK SPACE}minutes of prose, '
+            f'<p class="page-facts">{known.minutes}\N{NO-BREAK SPACE}'
+            f"minute{'s' * (known.minutes != 1)} of prose, "
             f"{known.programs} program{'s' * (known.programs != 1)}."
             + (f" Read first: {', '.join(first)}." if first else "")
             + "</p>"

@@ -57,11 +57,7 @@
     }
     const words = box.value;
     box.value = "";
-    if (words) {
-      open(words);
-    } else if (dialog?.isOpen) {
-      open();
-    }
+    if (words) open(words);
   });
   document.addEventListener("keydown", (event) => {
     const target = event.target instanceof Element ? event.target : document.body;
