@@ -10,7 +10,8 @@ ACK came: they differ from run to run, and the picture is drawn from the recordi
 as it was.
 
 A task of asyncio is a lane. What its event loop receives and writes for it is cut
-and timed anew in each run: that is compared when joined, and without its line. Of a
+and timed anew in each run: that is compared when joined, without its line, and
+whether it ended with the other side's FIN or this side's close() is not. Of a
 WebSocket connection the frames are compared, in words, and the number of bytes;
 the bytes themselves hold random masks and keys.
 """
@@ -244,17 +245,24 @@ def _joined(events: list[Event], names: Names, sockets: dict[int, int]) -> list[
             frames = [names.text(words) for words in _whole(event)]
             kept["frames"] = [*before.get("frames", []), *frames]
         if received:
-            ended = (event.get("result") or {}).get("bytes") == 0
             sums = event.get("stream")
             if sums is None:  # a read that brought nothing
                 kept["stream"] = before.get("stream", {})
             else:
                 kept["stream"] = sums["bytes"] if kept["frames"] else sums
-            kept |= {"arguments": [], "result": "the end" if ended else "more"}
+            # Whether it reads the other side's FIN before it closes is a race.
+            kept |= {"arguments": [], "result": None}
             if kept["frames"][:1] == SEALED:
                 kept |= {"frames": SEALED, "stream": {}}
         rest[key] = kept
+    for key in [key for key in rest if _is_empty_read(rest[key])]:
+        del rest[key]
     return own + list(rest.values())
+
+
+def _is_empty_read(kept: Event) -> bool:
+    """Say whether all that a loop or a library received was the end."""
+    return "error" not in kept and kept.get("stream") == {} and not kept["frames"]
 
 
 def _uncut(events: list[Event]) -> list[Event]:

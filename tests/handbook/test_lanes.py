@@ -122,6 +122,18 @@ def test_a_stream_cut_in_another_way_is_no_difference(program: Write) -> None:
     assert "calls of the client" in compare.diff(made, cut, read)
 
 
+def test_whether_a_loop_read_the_fin_before_it_closed_is_no_difference(
+    program: Write,
+) -> None:
+    read = program(STREAMS)
+    made = record.run(read)
+    ends = [e for e in of(made, "handle", "recv") if e["result"]["bytes"] == 0]
+    assert ends
+    unread = [event for event in made.events if event not in ends]
+    closed_first = dataclasses.replace(made, events=tuple(unread))
+    assert compare.diff(made, closed_first, read) == ""
+
+
 def test_another_line_of_a_task_is_a_difference(program: Write) -> None:
     made = record.run(program(STREAMS))
     changed = program(
