@@ -223,7 +223,8 @@ async def main() -> None:
     options = parser.parse_args()
     if (options.url is None) is (options.port is None):
         parser.error("either --url or --port")
-    url = options.url or f"ws://{options.host}:{options.port}/"
+    host = f"[{options.host}]" if ":" in options.host else options.host  # IPv6
+    url = options.url or f"ws://{host}:{options.port}/"
     try:
         async with await WebSocket.connect(url, wait=options.timeout) as websocket:
             for message in options.messages:

@@ -202,7 +202,8 @@ def main() -> None:
     options = parser.parse_args()
     if (options.url is None) is (options.port is None):
         parser.error("either --url or --port")
-    url = options.url or f"ws://{options.host}:{options.port}/"
+    host = f"[{options.host}]" if ":" in options.host else options.host  # IPv6
+    url = options.url or f"ws://{host}:{options.port}/"
     try:
         with WebSocket(url, timeout=options.timeout) as websocket:
             for message in options.messages or (

@@ -45,7 +45,7 @@ REQUEST = (
 )
 
 
-def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
+def cut(data: bytes | bytearray, sizes: list[int]) -> Iterator[bytes | bytearray]:
     """Cut data into pieces of these sizes, again and again."""
     at, turn = 0, 0
     while at < len(data):
@@ -88,7 +88,9 @@ def server(**options: object) -> ServerConnection:
     return connection
 
 
-def heard(connection: Connection, data: bytes, sizes: list[int]) -> list[Event]:
+def heard(
+    connection: Connection, data: bytes | bytearray, sizes: list[int]
+) -> list[Event]:
     """Feed data in pieces; return all events."""
     events: list[Event] = []
     for piece in cut(data, sizes):
@@ -97,7 +99,7 @@ def heard(connection: Connection, data: bytes, sizes: list[int]) -> list[Event]:
     return events
 
 
-def close_code(sent: bytes) -> int:
+def close_code(sent: bytearray) -> int:
     """Return the code of the Close frame that ends what a server sent."""
     match = re.search(rb"\x88[\x02-\x7d](..)[^\x88]*$", sent, re.DOTALL)
     assert match, sent
