@@ -103,12 +103,19 @@ class Server:
         return self._stop
 
     def close(self) -> None:
-        """Close the listening socket; the threads see stop() and say goodbye."""
+        """Close the listening socket; the threads see stop() and say goodbye.
+
+        There is one deadline for all of them. A thread that does not come back from
+        answer() by then ends with the process: it is a daemon.
+        """
         self._listener.close()
+        deadline = time.monotonic() + self._timeout + LINGER + 1
         with self._lock:
             threads = list(self._threads)
         for thread in threads:
-            thread.join(self._timeout + LINGER + 1)
+            thread.join(max(0, deadline - time.monotonic()))
+        if stuck := sum(thread.is_alive() for thread in threads):
+            say(f"cut off: {stuck} clients")
 
     def _take_one(self) -> bool:
         """Accept one client and start its thread; return whether that was done."""
@@ -123,7 +130,7 @@ class Server:
             return False
         who = f"{address[0]} port {address[1]}"
         thread = threading.Thread(
-            target=self._serve, args=(sock, who), name="connection"
+            target=self._serve, args=(sock, who), name="connection", daemon=True
         )
         with self._lock:
             self._threads.add(thread)

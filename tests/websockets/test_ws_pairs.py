@@ -611,6 +611,31 @@ def test_a_slow_reader_gets_all_and_the_close_frame(
         assert told.endswith(b"\x88\x02\x03\xe8")
 
 
+@pytest.mark.parametrize(
+    ("program", "wait"),
+    [
+        (SERVERS[0], "threading.Event().wait()"),
+        (SERVERS[1], "await asyncio.Event().wait()"),
+    ],
+    ids=["threads", "asyncio"],
+)
+def test_an_answer_that_never_ends_does_not_keep_the_server(
+    program: str, wait: str, tmp_path: Path
+) -> None:
+    stuck = changed(tmp_path, program, ANSWER, f"    {wait}\n{ANSWER}")
+    with processes.running(stuck, "--timeout", "0.3") as server:
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(handshake(server)) for _ in range(3)]
+            for client in clients:
+                client.sendall(frame(1, b"x"))
+            server.signal(signal.SIGTERM)
+            began = time.monotonic()
+            assert server.end(signal.SIGTERM) == (0, "")
+        # In turn they would take three times as long as the longest of them.
+        assert time.monotonic() - began < 8
+        assert any("cut off" in line for line in server.lines)
+
+
 def test_a_stop_during_a_handshake_is_1001(start: Callable[..., Any]) -> None:
     with start("--timeout", "2") as server, server.connect() as client:
         client.sendall(REQUEST[:40])
