@@ -54,7 +54,7 @@ class WebSocket:
 
     Args:
         url: ws://host:port/path?query, or wss://, which checks the certificate.
-        timeout: seconds for connecting, and for each wait after that.
+        timeout: seconds for connecting, for the handshake, and for each call.
         subprotocols: what this client speaks, the one it likes best first.
         max_message: bytes of the longest message that is taken.
 
@@ -123,9 +123,11 @@ class WebSocket:
 
         Raises:
             ClosedError: there will be none.
-            OSError: the connection broke, or nothing came in time.
+            OSError: the connection broke, or no whole message came in time; what has
+                come of one is kept for the next call.
         """
-        while event := self._next_event():
+        deadline = time.monotonic() + self._timeout
+        while event := self._next_event(deadline):
             if isinstance(event, Text | Binary):
                 return event.data
             if isinstance(event, Closed):
@@ -147,7 +149,7 @@ class WebSocket:
 
     def _open(self) -> str | None:
         """Wait for the answer to the handshake; return the subprotocol."""
-        event = self._next_event()
+        event = self._next_event(time.monotonic() + self._timeout)
         if isinstance(event, Closed):
             raise ClosedError(event)
         return event.subprotocol if isinstance(event, Opened) else None
@@ -165,8 +167,12 @@ class WebSocket:
         self._sock.settimeout(left)
         return self._sock.recv(CHUNK)
 
-    def _next_event(self, deadline: float | None = None) -> Event | None:
-        """Wait for what the server says next; None if it is over."""
+    def _next_event(self, deadline: float) -> Event | None:
+        """Wait for what the server says next; None if it is over.
+
+        The deadline is the caller's: a server that pings, or sends a byte now and
+        then, gains no time by it.
+        """
         while True:
             event = next(self._connection.events(), None)
             try:
@@ -176,7 +182,7 @@ class WebSocket:
                     raise
             if event is not None or self._connection.state is State.CLOSED:
                 return event
-            data = self._recv(deadline or time.monotonic() + self._timeout)
+            data = self._recv(deadline)
             if data:
                 self._connection.feed(data)
             else:

@@ -798,6 +798,50 @@ def test_a_client_gives_up_a_silent_server(
     assert err.endswith("timed out\n")
 
 
+@claim("a-time-out-is-for-the-whole-call", "RFC 6455 section 5.5.2")
+@pytest.mark.parametrize("program", CLIENTS, ids=["sockets", "asyncio"])
+@pytest.mark.parametrize("what", ["a head", "pings", "a message"])
+def test_a_server_that_drips_gains_no_time(
+    program: str, what: str, listener: socket.socket
+) -> None:
+    """A client gives up after its time-out, though a byte comes now and then.
+
+    A handshake or a message that drips gains no time, and pings gain none either.
+    """
+    stop = threading.Event()
+
+    def drip() -> None:
+        sock, _ = listener.accept()
+        with sock, contextlib.suppress(OSError):
+            sock.settimeout(5)
+            server = rfc6455.ServerConnection()
+            server.feed(sock.recv(4096))
+            list(server.events())
+            server.accept()
+            head = bytes(server.data_to_send())
+            drops = {
+                "a head": [bytes([byte]) for byte in head],
+                "pings": [head, *[b"\x89\x00"] * 100],
+                "a message": [head, b"\x82\x7d", *[b"x"] * 100],
+            }
+            for drop in drops[what]:
+                sock.sendall(drop)
+                if stop.wait(0.1):  # waits: a server that drips is the subject
+                    break
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    port = str(listener.getsockname()[1])
+    began = time.monotonic()
+    words = [*command(program), "--port", port, "--timeout", "0.5", "hello"]
+    status, out, err = run(words)
+    stop.set()
+    thread.join(10)
+    assert (status, out) == (1, "")
+    assert err.endswith("timed out\n")
+    assert time.monotonic() - began < 8  # the drops would last for more than ten
+
+
 @pytest.mark.parametrize(
     "words",
     [
