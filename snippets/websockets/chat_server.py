@@ -167,6 +167,7 @@ class Service:
         page: the page at /.
         origin: from which pages may dial, such as https://live.example; None: from
             those that have our host and port, as the browser's Host header tells it.
+            That is for a desk: a name that an attacker lets point here passes, too.
         max_clients: further ones are refused with status 503.
         told: called with a line on what happens.
     """

@@ -25,6 +25,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from handbook.claims import claim
 from processes import Running, command, run, running
 
 if TYPE_CHECKING:
@@ -306,6 +307,27 @@ def test_behind_a_proxy_with_tls_the_origin_must_be_told() -> None:
         connect(url, origin=Origin(f"http://{here}")).__enter__().close()
         with pytest.raises(InvalidStatus, match="403"):
             connect(url, origin=Origin(f"https://{here}")).__enter__()
+
+
+@claim("host-is-the-clients-word", "RFC 6454 section 7", "RFC 9110 section 7.2")
+def test_a_name_that_points_here_passes_unless_the_origin_is_told() -> None:
+    """A check that compares Origin with Host believes both of them.
+
+    A page from a name that an attacker lets point to the server passes it. It does not
+    pass a server that knows its own origin.
+    """
+    for words in ([], ["--origin", "https://chat.example"]):
+        with running(CHAT, *words) as server:
+            there = f"rebound.example:{server.port}"
+            url, rebound = f"ws://{there}/live", Origin(f"http://{there}")
+            if not words:
+                connect(url, sock=server.connect(), origin=rebound).__enter__().close()
+                continue
+            with (
+                server.connect() as sock,
+                pytest.raises(InvalidStatus, match="403"),
+            ):
+                connect(url, sock=sock, origin=rebound).__enter__()
 
 
 @pytest.mark.parametrize(

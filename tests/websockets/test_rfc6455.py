@@ -306,6 +306,25 @@ def test_every_violation_is_answered_with_its_code(name: str, sizes: list[int]) 
 @pytest.mark.parametrize(
     "data",
     [
+        frame(1, b"\x00", fin=False, rsv=4) + frame(0, b"\x00", rsv=4),
+        frame(1, b"x", fin=False) + frame(0, b"\x00", rsv=4),
+        frame(9, b"x", rsv=4),
+        frame(1, b"\x00", rsv=6),
+    ],
+    ids=["twice in a message", "in its middle", "on a ping", "with RSV2"],
+)
+def test_rsv1_stands_on_the_first_frame_of_a_message_alone(data: bytes) -> None:
+    client = ClientConnection("127.0.0.1", extension=PermessageDeflate())
+    other = ServerConnection(extension=PermessageDeflate())
+    shake(client, other, [])
+    (closed,) = heard(other, data, [])
+    assert isinstance(closed, Closed)
+    assert closed.sent == 1002  # RFC 7692 section 6.1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
         frame(1, b"\xf4\x90", fin=False),
         frame(1, b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4\x90" + b"x" * 9)[
             :19
@@ -505,6 +524,16 @@ ANSWER = (
         (b"Upgrade: WebSocket", b"Upgrade: h2c", "upgrades to something else"),
         (b"Connection: upgrade", b"Connection: close", "Connection: Upgrade"),
         (b"\r\n\r\n", b"\r\nSec-WebSocket-Protocol: z\r\n\r\n", "chose 'z'"),
+        (
+            b"\r\n\r\n",
+            2 * b"\r\nSec-WebSocket-Protocol: a" + b"\r\n\r\n",
+            "chose 'a, a'",
+        ),
+        (
+            b"\r\n\r\n",
+            b"\r\nSec-WebSocket-Accept: x\r\n\r\n",
+            "Sec-WebSocket-Accept is not for this key",
+        ),
         (b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: z\r\n\r\n", "an extension"),
         (b"\r\n\r\n", b"\r\n", "no whole answer came"),
     ],
