@@ -16,6 +16,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -559,6 +560,46 @@ def test_clients_that_reset_at_once_take_no_slot(start: Callable[..., Any]) -> N
                 assert time.monotonic() < deadline
             else:
                 break
+
+
+@claim("a-lack-of-descriptors-is-waited-out", "accept(2), EMFILE")
+@pytest.mark.skipif(sys.platform != "linux", reason="sets the limit of a process")
+@pytest.mark.parametrize("program", SERVERS, ids=["threads", "asyncio"])
+def test_a_server_without_descriptors_serves_again_when_they_come_back(
+    program: str, tmp_path: Path
+) -> None:
+    """A server that has no descriptor left waits, and serves again when it has one.
+
+    Its clients wait in the kernel's queue meanwhile.
+    """
+    import resource  # noqa: PLC0415
+
+    log = tmp_path / "log"  # asyncio tells each failed accept(): too much for a pipe
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(
+            [*command(program), "--timeout", "5"],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as process,
+    ):
+        try:
+            server = Running(process)
+            free = server.descriptors() + 3
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (free, free))
+            with contextlib.ExitStack() as stack:
+                for _ in range(9):
+                    stack.enter_context(server.connect())
+                deadline = time.monotonic() + 10
+                while server.descriptors() < free:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)  # waits: for the server to have taken all it can
+            serves(server)
+            server.signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
 
 
 def changed(tmp_path: Path, program: str, old: str, new: str) -> str:
