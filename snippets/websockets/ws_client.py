@@ -113,7 +113,7 @@ class WebSocket:
 
         Raises:
             RuntimeError: it is closed.
-            OSError: the connection broke, or the server takes nothing any more.
+            OSError: it broke, or the server takes no more; half a frame may be out.
         """
         self._connection.send(message)
         self._flush()
