@@ -269,7 +269,7 @@ class StateMachine(Directive):
         def link(step: states.Step) -> str:
             shown = snippets[step.snippet]
             line = shown.clean_line(step.event["line"])
-            return f"#{boxes.lines(shown)}-{line}"
+            return boxes.line_address(shown, line, self.up)
 
         try:
             machine = states.draw(
