@@ -292,7 +292,6 @@ class StateMachine(Directive):
             )
             + "</li>"
             for before, after, made in machine.arrows
-            if made
         )
         words = (
             '<details class="timeline-text"><summary>The same in words</summary>'
