@@ -269,7 +269,7 @@ class StateMachine(Directive):
         def link(step: states.Step) -> str:
             shown = snippets[step.snippet]
             line = shown.clean_line(step.event["line"])
-            return f"#{boxes.lines(shown)}-{line}"
+            return boxes.line_address(shown, line, self.up)
 
         try:
             machine = states.draw(
@@ -292,7 +292,6 @@ class StateMachine(Directive):
             )
             + "</li>"
             for before, after, made in machine.arrows
-            if made
         )
         words = (
             '<details class="timeline-text"><summary>The same in words</summary>'

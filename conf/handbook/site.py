@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 from docutils import nodes
 from sphinx.util.osutil import relative_uri
 
-from handbook import claims, facts
+from handbook import boxes, claims, facts
 from handbook.accessible import mend
 from handbook.assets import Assets, copy_exactly, needed
 from handbook.problem import Problem
@@ -125,7 +125,10 @@ class Pages:
         if pagename in self.facts:
             context["handbook_tested"] = self.facts[pagename].tested
         if context.get("body"):
-            body = mend(context["body"])
+            own = pagename.startswith(
+                boxes.PROGRAM_PAGES
+            )  # pictures elsewhere link to it
+            body = mend(context["body"], every_line=own)
             context["body"] = body.replace(
                 "</h1>", "</h1>" + self._above(app, pagename), 1
             )

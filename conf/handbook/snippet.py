@@ -63,8 +63,17 @@ def _protects_ports() -> bool:
     return path.exists() and int(path.read_text()) == 1024
 
 
+def _sends_cookies() -> bool:
+    path = Path("/proc/sys/net/ipv4/tcp_syncookies")  # tcp(7)
+    return path.exists() and int(path.read_text()) != 0
+
+
 # What a machine's network has or has not: nobody can install it, not even for CI.
-OF_THE_NETWORK = {"IPv6": _has_ipv6, "privileged ports": _protects_ports}
+OF_THE_NETWORK = {
+    "IPv6": _has_ipv6,
+    "privileged ports": _protects_ports,
+    "SYN cookies": _sends_cookies,
+}
 
 
 def _is_file(need: str) -> bool:
