@@ -96,12 +96,15 @@ class Provoked(Directive):
 
     def _programs(self, seen: errors.Seen, where: dict[str, tuple[str, str]]) -> str:
         links = []
-        for program in sorted(seen.programs & where.keys()):
+        for program in sorted(
+            seen.programs & where.keys(), key=lambda name: (name in seen.inside, name)
+        ):
             docname, short = where[program]
             name = program.partition("/")[2]
             links.append(
                 f'<a href="{self.up}{docname}.html#{boxes.anchor(program)}">'
                 f"<code>{name}.py</code></a> in {escape(short)}"
+                + (", inside a library" if program in seen.inside else "")
             )
         return "<br>".join(links)
 
@@ -156,6 +159,7 @@ def outdated(
     parts = [
         f"{name} {sorted(seen.texts)} {sorted(seen.calls)} "
         + " ".join(f"{each}:{where.get(each)}" for each in sorted(seen.programs))
+        + f" {sorted(seen.inside)}"
         for name, seen in sorted(everywhere.items())
     ]
     state = hashlib.sha256(repr((parts, sorted(numbers))).encode()).hexdigest()
