@@ -35,6 +35,7 @@ The built site:
 Line: these import Sphinx.
 
 On pages:
+    memory: what one build keeps for the next
     base: what all directives share
     directives: those of a chapter
     ledger, lookup, sheet, catalogue: those of the reference
