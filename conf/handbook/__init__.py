@@ -16,7 +16,8 @@ Running:
     compare: says whether two mean the same
     errors: which errors the runs met
 Drawing:
-    timeline, states: a recording as a picture and in words
+    story: a recording as rows of words and numbers
+    timeline, states: as a picture and in words
     charts: numbers
 Checking:
     check: all checks; check_programs and check_pages have them
