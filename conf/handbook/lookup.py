@@ -87,7 +87,7 @@ class Provoked(Directive):
             )
         )
         told = "".join(
-            f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in rows
+            f"<div><dt>{key}</dt> <dd>{value}</dd></div>" for key, value in rows
         )
         return [html(f'<dl class="looked-up" id="{name}">{told}</dl>')]
 
