@@ -27,8 +27,6 @@ PAGE = """<!doctype html><html><head><title>x</title>
 </article></body></html>"""
 PLAIN = {"hash": "1", "around": "", "sentence": "Same.", "code": "2", "path": "M0 0"}
 
-pytestmark = pytest.mark.timeout(240)  # some build the site, and run tests in it
-
 
 @pytest.fixture
 def site(tmp_path: Path) -> Callable[..., Path]:

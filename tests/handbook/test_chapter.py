@@ -17,8 +17,6 @@ from handbook.snippet import ROOT
 linux = pytest.mark.skipif(sys.platform != "linux", reason="recordings are of Linux")
 NAME = "sockets/a-conversation"
 
-pytestmark = pytest.mark.timeout(240)  # some build the site, and run tests in it
-
 
 def change(path: Path, old: str, new: str) -> None:
     text = path.read_text()

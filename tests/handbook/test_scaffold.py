@@ -15,8 +15,6 @@ from handbook.problem import Problem
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="recordings are of Linux")
 
-pytestmark = pytest.mark.timeout(240)  # some build the site, and run tests in it
-
 
 def files(root: Path) -> dict[str, bytes]:
     """Give every file of a repository, but for what running it leaves behind."""

@@ -25,8 +25,6 @@ def soups(built_site: Path, pages: list[str]) -> dict[str, BeautifulSoup]:
     }
 
 
-pytestmark = pytest.mark.timeout(240)  # the first of these waits for the site's build
-
 OUTSIDE = {"search.html", "404.html"}  # of the order of chapters
 
 

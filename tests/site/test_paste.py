@@ -24,8 +24,6 @@ from handbook import snippet
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(240)  # the first of these waits for the site's build
-
 # As -I, but that a program finds the companion that lies beside it.
 BARE = [getattr(sys, "_base_executable", sys.executable), "-E", "-s", "-W", "error"]
 PROGRAMS = [f"{path.parent.name}/{path.stem}" for path in snippet.find()]

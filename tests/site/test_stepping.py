@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import BrowserContext, Locator, Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.browser
 
 BEFORE_ACCEPT = "listening/before-accept.html"
 MARKER = re.compile(r"^[ \t]*# \[/?[\w-]+\][ \t]*\n", re.MULTILINE)

@@ -33,7 +33,7 @@ COMPRESSED = (
     if ALL
     else [f"12.{n}.3" for n in range(1, 6)] + [f"13.{n}.3" for n in range(1, 8)]
 )
-SECONDS = 1200 if ALL else 50
+SECONDS = 1200 if ALL else 200
 LARGEST = 1 << 26  # bytes; the suite sends messages of 16 MiB
 
 pytestmark = pytest.mark.timeout(SECONDS + 10)
