@@ -73,14 +73,10 @@ def recorded(
             continue
         files = recordings.paths(snippet)
         wanted |= set(files.values())
-        for path in files.values():
-            if not path.is_file():
-                yield Problem(
-                    place(root, path),
-                    f"{snippet.where} has no recording",
-                    f"make record S={snippet.id}",
-                )
-                break
+        try:
+            recordings.load(snippet)
+        except Problem as problem:
+            yield problem
         for role in files.keys() - {"events"}:
             if (snippet.id, role) not in told:
                 named = f" of the {role}" if role else ""
