@@ -502,7 +502,25 @@ def _length(root: Path, page: Page) -> Iterator[Problem]:
         )
 
 
-ALL = (indexed, answered)
+def told_apart(
+    root: Path, read: list[Page], snippets: list[Snippet]
+) -> Iterator[Problem]:
+    """No two chapters have one name in the sidebar."""
+    del snippets
+    first: dict[str, Page] = {}
+    for page in read:
+        if not pages.is_chapter(root, page):
+            continue
+        other = first.setdefault(page.short, page)
+        if other is not page:
+            yield Problem(
+                place(root, page.path, 1),
+                f"'short: {page.short}' is the name of {other.docname}, too",
+                "give one of the two another: the sidebar shows both",
+            )
+
+
+ALL = (indexed, answered, told_apart)
 """Checks of all pages together: (root, pages, programs)."""
 
 EACH = (

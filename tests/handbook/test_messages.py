@@ -178,6 +178,18 @@ BROKEN = {
         ("snippets/listening/demux.py", '"""', '\ufeff"""'),
         ["snippets/listening/demux.py:1: begins with a byte order mark"],
     ),
+    "a system in small letters": (
+        (
+            "snippets/listening/demux.py",
+            '"""\n\nimport socket',
+            '\nNeeds: linux\n"""\n\nimport socket',
+        ),
+        ["snippets/listening/demux.py: Needs: linux is taken for a command", "Linux"],
+    ),
+    "two chapters of one name": (
+        (CHAPTER, "short: Before accept()", "short: Two kinds of socket"),
+        ["is the name of listening/before-accept, too"],
+    ),
     "a recording that is cut off": (
         ("snippets/listening/recorded/demux.json", "{", ""),
         [
