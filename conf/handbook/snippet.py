@@ -300,6 +300,12 @@ def _parsed(path: Path, root: Path, source: str) -> Snippet:
         lines = source.splitlines()
         _check_markers(root, path, lines)
         return Snippet(root, path, source, _lines=_shown(lines))
+    if source.startswith("\ufeff"):
+        raise Problem(
+            place(root, path, 1),
+            "begins with a byte order mark, which no reader sees and all copy",
+            "have your editor save the file as UTF-8 without BOM",
+        )
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
