@@ -23,6 +23,11 @@ No Python 3.11 or later with venv was found.
 MESSAGE
   exit 1
 fi
+# A link is taken away, never emptied: another project may live behind it.
+if [ -L "$venv" ]; then
+  echo "$venv is a link to $(readlink "$venv"): it is replaced, and what it leads to stays"
+  rm "$venv"
+fi
 echo "setting up $venv with $("$chosen" --version) (once, and when requirements.txt changes)"
 "$chosen" -m venv --clear "$venv"
 if ! "$venv/bin/python" -m pip install --disable-pip-version-check \

@@ -16,7 +16,8 @@ Running:
     compare: says whether two mean the same
     errors: which errors the runs met
 Drawing:
-    timeline, states: a recording as a picture and in words
+    story: a recording as rows of words and numbers
+    timeline, states: as a picture and in words
     charts: numbers
 Checking:
     check: all checks; check_programs and check_pages have them
@@ -35,6 +36,7 @@ The built site:
 Line: these import Sphinx.
 
 On pages:
+    memory: what one build keeps for the next
     base: what all directives share
     directives: those of a chapter
     ledger, lookup, sheet, catalogue: those of the reference

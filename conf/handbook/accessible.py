@@ -36,8 +36,10 @@ _SECTION = re.compile(
 _ASIDE = re.compile(r"<aside (?![^>]*\b(?:role|aria-label)=)([^>]*)>")
 
 
-def mend(body: str) -> str:
+def mend(body: str, *, every_line: bool = False) -> str:
     """Return a page's body so that keyboards and screen readers can use it.
+
+    With `every_line` all lines of code keep their ids, for links from other pages.
 
     What scrolls sideways can be reached with the keyboard and has a name of its own;
     captions of toctrees are no headings without a level; an aside has a role that
@@ -53,8 +55,9 @@ def mend(body: str) -> str:
         lambda text: ">" + _KOREAN.sub(r'<span lang="ko">\g<0></span>', text[1]) + "<",
         body,
     )
-    linked = set(_LINK.findall(body))
-    body = _LINE.sub(lambda line: line[0] if line[1] in linked else line[2], body)
+    if not every_line:
+        linked = set(_LINK.findall(body))
+        body = _LINE.sub(lambda line: line[0] if line[1] in linked else line[2], body)
     names: dict[str, int] = {}
     program = label = ""
 

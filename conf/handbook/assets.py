@@ -14,6 +14,7 @@ import furo
 import sphinx_copybutton  # type: ignore[import-untyped]
 from jinja2 import Template
 
+from handbook import memory
 from handbook.colours import code_colours
 
 if TYPE_CHECKING:
@@ -218,8 +219,8 @@ class Assets:
 
     def changed(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
         """Rewrite every page when a merged file changed: pages name its digest."""
-        before = getattr(env, "handbook_digests", None)
-        env.handbook_digests = self.digests  # type: ignore[attr-defined]
+        known = memory.of(env)
+        before, known.digests = known.digests, self.digests
         if before in (None, self.digests) or app.builder.name != "html":
             return []
         return sorted(env.found_docs)

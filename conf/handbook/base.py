@@ -15,7 +15,7 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from handbook import claims, recordings
+from handbook import claims, memory, recordings
 from handbook.problem import Problem
 from handbook.snippet import Snippet, by_id
 
@@ -157,7 +157,7 @@ def find_claim(env: BuildEnvironment, identifier: str, here: str) -> claims.Clai
     root = Path(env.srcdir).parent
     known, _ = claims.gather(root)  # what is wrong the ledger tells
     if identifier not in known:
-        _waiting(env).setdefault(env.docname, set()).add(identifier)
+        memory.of(env).waiting.setdefault(env.docname, set()).add(identifier)
         raise claims.unknown(identifier, known, here)
     made = known[identifier]
     for path in (made.path, claims.index(root)):
@@ -165,18 +165,10 @@ def find_claim(env: BuildEnvironment, identifier: str, here: str) -> claims.Clai
     return made
 
 
-def _waiting(env: BuildEnvironment) -> dict[str, set[str]]:
-    """Give the claims that have no test yet, by the pages that name them."""
-    if not hasattr(env, "handbook_waiting"):
-        env.handbook_waiting = {}  # type: ignore[attr-defined]
-    found: dict[str, set[str]] = env.handbook_waiting  # type: ignore[attr-defined]
-    return found
-
-
 def forget(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
     """Forget what a page waited for: it is read again, or gone."""
     del app
-    _waiting(env).pop(docname, None)
+    memory.of(env).waiting.pop(docname, None)
 
 
 def merge(
@@ -184,30 +176,25 @@ def merge(
 ) -> None:
     """Take over what a process that read some of the pages found them to wait for."""
     del app
-    for docname in docnames & _waiting(other).keys():
-        _waiting(env)[docname] = _waiting(other)[docname]
+    told = memory.of(other).waiting
+    for docname in docnames & told.keys():
+        memory.of(env).waiting[docname] = told[docname]
 
 
-def outdated(
-    app: Sphinx,
-    env: BuildEnvironment,
-    added: set[str],
-    changed: set[str],
-    removed: set[str],
-) -> list[str]:
+def outdated(root: Path, env: BuildEnvironment) -> list[str]:
     """Read again the pages that name a claim without a test: it may have one now."""
-    del app, added, changed, removed
-    return list(_waiting(env))
+    del root
+    return list(memory.of(env).waiting)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register with Sphinx what claims need, whichever directive shows them."""
-    app.connect("env-get-outdated", outdated)
+    memory.read_again(app, outdated)
     app.connect("env-purge-doc", forget)
     app.connect("env-merge-info", merge)
     return {
         "version": "1",
-        "env_version": 1,
+        "env_version": 2,
         "parallel_read_safe": True,
         "parallel_write_safe": True,
     }

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from handbook.snippet import Snippet
 
 OWN_PAGE = 100  # lines
+PROGRAM_PAGES = "programs/"  # what the names of their own pages begin with
 
 
 def has_own_page(snippet: Snippet) -> bool:
@@ -28,7 +29,7 @@ def kind(snippet: Snippet) -> str:
 
 def address(snippet: Snippet) -> str:
     """Give the address of a long program's own page, from the top of the site."""
-    return f"programs/{snippet.part}/{snippet.name}.html"
+    return f"{PROGRAM_PAGES}{snippet.part}/{snippet.name}.html"
 
 
 def commands(snippet: Snippet) -> list[str]:
@@ -54,6 +55,16 @@ def anchor(identifier: str) -> str:
 def lines(snippet: Snippet) -> str:
     """Give what the ids of a program's lines begin with, before `-` and the number."""
     return f"{snippet.part}-{snippet.name}"
+
+
+def line_address(snippet: Snippet, number: int, up: str) -> str:
+    """Give the address of a line where the whole program stands.
+
+    That is on the page itself, or on the program's own. `number` counts from 1 in
+    the program as it is shown; `up` leads from the page to the top of the site.
+    """
+    page = f"{up}{address(snippet)}" if has_own_page(snippet) else ""
+    return f"{page}#{lines(snippet)}-{number}"
 
 
 def begin(

@@ -257,6 +257,17 @@ def closed(root: Path, page: Page) -> Iterator[Problem]:
         yield _open(root, page, opened, "before the page ends")
 
 
+def merged(root: Path, page: Page) -> Iterator[Problem]:
+    """No page holds what git writes into a file that two have changed."""
+    for number, row in enumerate(page.text.splitlines(), 1):
+        if row.startswith(("<<<<<<< ", ">>>>>>> ")):
+            yield Problem(
+                place(root, page.path, number),
+                f"a conflict that git has marked: {row!r}",
+                "keep what is right of the two, and delete git's three lines",
+            )
+
+
 def _open(root: Path, page: Page, opened: tuple[int, str, str], where: str) -> Problem:
     line, mark, rest = opened
     return Problem(
@@ -324,8 +335,16 @@ def _shown_on(root: Path, page: Page) -> Iterator[str]:
 
 
 def glossary(root: Path, page: Page) -> Iterator[Problem]:
-    """The terms of a glossary stand in the order of the alphabet."""
+    """A glossary's terms stand in the order of the alphabet, each told in one line."""
     for block in page.named("glossary"):
+        rows = block.body.splitlines()
+        for one, other in itertools.pairwise(rows):
+            if one.startswith(" ") and other.startswith(" "):
+                yield Problem(
+                    block.where(root),
+                    f"a term is explained twice, the second time by {other.strip()!r}",
+                    "make one line of the two",
+                )
         terms = [line for line in block.body.splitlines() if re.match(r"\S", line)]
         plain = [re.sub(r"[^a-z0-9 ]", "", term.lower()) for term in terms]
         for at in range(1, len(plain)):
@@ -483,11 +502,39 @@ def _length(root: Path, page: Page) -> Iterator[Problem]:
         )
 
 
-ALL = (indexed, answered)
+def told_apart(
+    root: Path, read: list[Page], snippets: list[Snippet]
+) -> Iterator[Problem]:
+    """No two chapters have one name in the sidebar."""
+    del snippets
+    first: dict[str, Page] = {}
+    for page in read:
+        if not pages.is_chapter(root, page):
+            continue
+        other = first.setdefault(page.short, page)
+        if other is not page:
+            yield Problem(
+                place(root, page.path, 1),
+                f"'short: {page.short}' is the name of {other.docname}, too",
+                "give one of the two another: the sidebar shows both",
+            )
+
+
+ALL = (indexed, answered, told_apart)
 """Checks of all pages together: (root, pages, programs)."""
 
 EACH = (
-    *(addressed, front, closed, fences, includes, ledgered, timelines, glossary),
+    *(
+        addressed,
+        merged,
+        front,
+        closed,
+        fences,
+        includes,
+        ledgered,
+        timelines,
+        glossary,
+    ),
     quoted,
 )
 """Checks of one page: (root, page)."""

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from handbook import claims, errors, pages, recordings
 from handbook.problem import Problem, place
-from handbook.snippet import companions, companions_of_pairs, find
+from handbook.snippet import (
+    OF_THE_NETWORK,
+    SYSTEMS,
+    companions,
+    companions_of_pairs,
+    find,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,14 +79,10 @@ def recorded(
             continue
         files = recordings.paths(snippet)
         wanted |= set(files.values())
-        for path in files.values():
-            if not path.is_file():
-                yield Problem(
-                    place(root, path),
-                    f"{snippet.where} has no recording",
-                    f"make record S={snippet.id}",
-                )
-                break
+        try:
+            recordings.load(snippet)
+        except Problem as problem:
+            yield problem
         for role in files.keys() - {"events"}:
             if (snippet.id, role) not in told:
                 named = f" of the {role}" if role else ""
@@ -117,6 +119,15 @@ def named(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pro
                 f"a file named {snippet.name}.py hides Python's module {snippet.name}",
                 "give it another name",
             )
+        known = {each.lower(): each for each in (*SYSTEMS, *OF_THE_NETWORK, "root")}
+        for need in snippet.needs:
+            if known.get(need.lower(), need) != need:
+                yield Problem(
+                    snippet.where,
+                    f"Needs: {need} is taken for a command that is nowhere installed, "
+                    "so nothing would ever run this",
+                    f"write {known[need.lower()]}",
+                )
         for companion in snippet.companions:
             if not (snippet.path.parent / companion).is_file():
                 yield Problem(

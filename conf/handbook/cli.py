@@ -159,7 +159,9 @@ def _check(root: Path, *, finished: bool) -> int:
     for problem in found + left * finished:
         print(problem)
     wrong = len(found) + len(left) * finished
-    print(f"{wrong} problems" if wrong else "pages, programs and claims agree")
+    plural = "" if wrong == 1 else "s"
+    told = f"{wrong} problem{plural}"
+    print(told if wrong else "pages, programs and claims agree")
     if left and not finished:
         print(f"{len(left)} lines say what is still to do; make chapter shows them")
     return 1 if wrong else 0

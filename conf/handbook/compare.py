@@ -11,7 +11,9 @@ as it was.
 
 A task of asyncio is a lane. What its event loop receives and writes for it is cut
 and timed anew in each run: that is compared when joined, without its line, and
-whether it ended with the other side's FIN or this side's close() is not. Of a
+whether it ended with the other side's FIN or this side's close() is not. Nor is
+what a Python or a library chooses: the size of a file's buffer, the length of its
+HTTP headers, a descriptor that it keeps before the first socket is made. Of a
 WebSocket connection the frames are compared, in words, and the number of bytes;
 the bytes themselves hold random masks and keys.
 """
@@ -39,6 +41,7 @@ _TEMPORARY = re.compile(
     + "|".join({"/tmp", re.escape(tempfile.gettempdir())})  # noqa: S108 - only read
     + r")/(?:[\w.-]*-|tmp)?[a-z0-9_]{8}(?![\w.-])"
 )
+_HEAD = re.compile(r"^HTTP/1\.\d |HTTP/1\.\d$")
 _CALLED_PID = re.compile(r"(?:pid|process|child|parent) ?[=:]? ?$", re.IGNORECASE)
 _WHY = {
     "port": "a port that the kernel picked: another one each run",
@@ -53,6 +56,8 @@ _PING = re.compile(r"^(PING|PONG) .*", re.DOTALL)  # libraries fill them at rand
 # Which of them a library uses, and for how much at once, is its own affair.
 _CALLS_ALIKE = {"recv_into": "recv", "recvmsg": "recv", "sendmsg": "send"}
 _SENDS = ("send", "sendmsg")
+# io.DEFAULT_BUFFER_SIZE, for which makefile() asks: 131072 since Python 3.14.
+_BUFFERS = ([8192], [131_072])
 # A browser opens connections as it likes, and what a client library says to its
 # server is its own affair, another one with each Python.
 OPAQUE = {"chromium", "redis-server"}
@@ -172,27 +177,56 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
         transcripts[role] = "".join([*pieces, text[last:]])
     lanes = {}
     alone = recording.alone
+    events = [_of_any_python(event) for event in recording.events]
+    if alone:
+        events = _from_three(events)
     sockets: dict[int, int] = {}
     for lane in sorted(recording.lanes, key=lambda lane: (_is_loop(lane), lane)):
-        events = [
+        of_lane = [
             event
-            for event in recording.events
+            for event in events
             if event["lane"] == lane
             and event["call"] != "select"
             and not (snippet.roles and _looked_up(event))
         ]
         if OPAQUE & {*snippet.needs}:
             continue
-        if any("by" in event for event in events):
-            joined = _joined(events, names, sockets)
+        if any("by" in event for event in of_lane):
+            joined = _joined(of_lane, names, sockets)
             lanes[lane] = sorted(joined, key=repr) if _is_loop(lane) else joined
-        elif events:
+        elif of_lane:
             lanes[lane] = [
                 _comparable(event, names, sockets, alone=alone)
-                for event in (events if alone else _uncut(events))
+                for event in (of_lane if alone else _uncut(of_lane))
             ]
     ends = [names.text(words) for words in recording.ends]
     return {"transcripts": transcripts, "lanes": lanes, "ends": ends}
+
+
+def _of_any_python(event: Event) -> Event:
+    """Give a file's buffer no size: Python chooses it."""
+    if event["call"] == "recv_into" and event["arguments"] in _BUFFERS:
+        return {**event, "arguments": ["io.DEFAULT_BUFFER_SIZE"]}
+    return event
+
+
+def _from_three(events: list[Event]) -> list[Event]:
+    """Number descriptors as if the first socket got 3, the first that is free.
+
+    A library may keep one open before, as libffi does with itself since 3.5.
+    """
+    used = [event["fd"] for event in events if event.get("fd", -1) >= 0]
+    shift = 3 - min(used, default=3)
+
+    def moved(holder: Event) -> Event:
+        fd = holder.get("fd", -1)
+        return {**holder, "fd": fd + shift} if fd >= 0 else holder  # -1: closed
+
+    given = ((event, event.get("result")) for event in events)
+    return [
+        moved({**event, "result": moved(result)} if isinstance(result, dict) else event)
+        for event, result in given
+    ]
 
 
 def _looked_up(event: Event) -> bool:
@@ -231,6 +265,8 @@ def _joined(events: list[Event], names: Names, sockets: dict[int, int]) -> list[
         full = call == "send" and event["socket"] in stalled
         sealed = event.get("frames") == SEALED
         if not (by_other or received or full or sealed):
+            if call == "close" and "by" in event:
+                kept["line"] = 0  # unknown, or not, while an exception passes
             own.append(kept)
             continue
         which = repr(kept["result"]) if call == "accept" else ""
@@ -245,19 +281,33 @@ def _joined(events: list[Event], names: Names, sockets: dict[int, int]) -> list[
             frames = [names.text(words) for words in _whole(event)]
             kept["frames"] = [*before.get("frames", []), *frames]
         if received:
-            sums = event.get("stream")
-            if sums is None:  # a read that brought nothing
-                kept["stream"] = before.get("stream", {})
-            else:
-                kept["stream"] = sums["bytes"] if kept["frames"] else sums
-            # Whether it reads the other side's FIN before it closes is a race.
-            kept |= {"arguments": [], "result": None}
-            if kept["frames"][:1] == SEALED:
-                kept |= {"frames": SEALED, "stream": {}}
+            kept |= _received(event, kept["frames"], before)
         rest[key] = kept
     for key in [key for key in rest if _is_empty_read(rest[key])]:
         del rest[key]
     return own + list(rest.values())
+
+
+def _received(event: Event, frames: list[str], before: Event) -> Event:
+    """Say what a loop or a library has received until now, however it was cut.
+
+    Whether it reads the other side's FIN before it closes is a race, and how long
+    the headers of HTTP are is a library's affair.
+    """
+    sums = event.get("stream")
+    told: Event = {"arguments": [], "result": None}
+    if frames[:1] == SEALED:
+        return told | {"frames": SEALED, "stream": {}}
+    if _has_head(frames):
+        return told | {"stream": {}}
+    if sums is None:  # a read that brought nothing
+        return told | {"stream": before.get("stream", {})}
+    return told | {"stream": sums["bytes"] if frames else sums}
+
+
+def _has_head(frames: list[str]) -> bool:
+    """Say whether a connection began as HTTP, with a request or its answer."""
+    return any(_HEAD.search(words) for words in frames[:1])
 
 
 def _is_empty_read(kept: Event) -> bool:

@@ -294,10 +294,7 @@ class TimelineDirective(Directive):
 
         def link(event: Event) -> str:
             shown = programs[event.get("program", snippet.id)]
-            page = ""
-            if boxes.has_own_page(shown):
-                page = f"{self.up}{boxes.address(shown)}"
-            return f"{page}#{boxes.lines(shown)}-{line(event)}"
+            return boxes.line_address(shown, line(event), self.up)
 
         left_out = self._asked(snippet, recording)
         drawn = timeline.draw(

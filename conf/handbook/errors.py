@@ -14,11 +14,13 @@ from handbook import recordings
 from handbook.snippet import by_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from handbook.recordings import Recording
 
 NUMBERS = "reference/error_numbers"  # the program that prints what follows
+OTHERS = ("loop", "library")  # who calls for a program, in its stead
 SAME = {"ENOTSUP": "EOPNOTSUPP"}  # one number on Linux, and Python says the former
 ROW = re.compile(
     r"^(?P<name>E[A-Z0-9]+) +(?P<number>\d+) +(?P<type>\w+) +(?P<text>.+)$"
@@ -47,11 +49,16 @@ class Named:
 
 @dataclass
 class Seen:
-    """Where an error was met: its texts, the calls that raised it, the programs."""
+    """Where an error was met: its texts, the calls that raised it, the programs.
+
+    `inside` are those of the programs in which only a library or the event loop met
+    it: no line of theirs did, and they print nothing of it.
+    """
 
     texts: set[str] = field(default_factory=set)
     calls: set[str] = field(default_factory=set)
     programs: set[str] = field(default_factory=set)
+    inside: set[str] = field(default_factory=set)
 
 
 def numbers(root: Path) -> dict[str, Named]:
@@ -71,30 +78,43 @@ def seen_in(recording: Recording, by_number: dict[int, str]) -> dict[str, Seen]:
     gaierror, or OSError where Python gives no number.
     """
     found: dict[str, Seen] = {}
+    own: set[str] = set()
     for event in recording.events:
         error = event.get("error")
         if error is None:
             continue
-        name = SAME.get(error["errno"], error["errno"])
-        seen = found.setdefault(name or error["type"], Seen())
+        name = SAME.get(error["errno"], error["errno"]) or error["type"]
+        seen = found.setdefault(name, Seen())
         seen.calls.add(event["call"])
         seen.texts.add(f"{error['type']}: {error['message']}")
+        if event.get("by") not in OTHERS:
+            own.add(name)
+    for name, text in _printed(recording, by_number):
+        seen = found.setdefault(name, Seen())
+        if text:
+            seen.texts.add(text)
+        own.add(name)
+    for name, seen in found.items():
+        seen.programs.add(recording.snippet)
+        if name not in own:
+            seen.inside.add(recording.snippet)
+    return found
+
+
+def _printed(
+    recording: Recording, by_number: dict[int, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the errors that a run printed; those of an errno without their text."""
     for text in recording.transcripts.values():
         for match in PRINTED.finditer(text):
             number = int(match["number"])
-            # One that is not among the known is met all the same: it wants an entry.
-            unknown = "gaierror" if number < 0 else f"errno {number}"
-            name = by_number.get(number, unknown)
-            seen = found.setdefault(name, Seen())
-            if name == "gaierror":  # its numbers are the C library's
-                seen.texts.add(f"{name}: {match[0]}")
+            if number < 0:  # its numbers are the C library's
+                yield "gaierror", f"gaierror: {match[0]}"
+            else:  # one that is not known is met all the same: it wants an entry
+                yield by_number.get(number, f"errno {number}"), ""
         for match in WITHOUT.finditer(text):
             if not match["text"].startswith("[Errno"):
-                seen = found.setdefault(match["type"], Seen())
-                seen.texts.add(f"{match['type']}: {match['text']}")
-    for seen in found.values():
-        seen.programs.add(recording.snippet)
-    return found
+                yield match["type"], f"{match['type']}: {match['text']}"
 
 
 def seen(root: Path) -> dict[str, Seen]:
@@ -108,5 +128,6 @@ def seen(root: Path) -> dict[str, Seen]:
             known = everywhere.setdefault(name, Seen())
             known.texts |= here.texts
             known.calls |= here.calls
-            known.programs |= {snippet.id}
+            known.programs |= here.programs
+            known.inside |= here.inside
     return everywhere

@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import hashlib
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from sphinx.util import logging
 
-from handbook import claims, pages, source_pages
+from handbook import claims, memory, pages, source_pages
 from handbook.base import Directive, html, sentence, wide
 from handbook.problem import Problem
 from handbook.snippet import find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from docutils.nodes import Node
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
     from sphinx.util.typing import ExtensionMetadata
-
-logger = logging.getLogger(__name__)
 
 
 class Ledger(Directive):
@@ -229,30 +226,17 @@ def _outcome(result: claims.Result | None) -> str:
     return "none" if result is None else result.outcome
 
 
-def outdated(
-    app: Sphinx,
-    env: BuildEnvironment,
-    added: set[str],
-    changed: set[str],
-    removed: set[str],
-) -> list[str]:
+def outdated(root: Path, env: BuildEnvironment) -> list[str]:
     """Rebuild the ledger when a claim, a result or a page that shows one changed."""
-    del added, changed, removed
-    root = Path(app.srcdir).parent
     state = hashlib.sha256()
-    try:
-        known = claims.collect(root)
-    except Problem as problem:
-        logger.error(str(problem))
-        return []
-    for identifier, made in known.items():
+    for identifier, made in claims.collect(root).items():
         state.update(f"{identifier} {made.fingerprint} {made.where}".encode())
     shown = pages.where_shown(root).items()
     where = sorted((name, [(p.docname, p.title) for p in at]) for name, at in shown)
     state.update(repr(where).encode())
     state.update(repr(sorted(claims.results(root).items())).encode())
-    before = getattr(env, "handbook_ledger", None)
-    env.handbook_ledger = state.hexdigest()  # type: ignore[attr-defined]
+    known = memory.of(env)
+    before, known.ledger = known.ledger, state.hexdigest()
     if before == state.hexdigest():
         return []
     return [name for name in env.found_docs if name.startswith(claims.LEDGER)]
@@ -263,7 +247,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("ledger", Ledger)
     app.add_directive("not-so", NotSo)
     app.add_directive("ledger-summary", LedgerSummary)
-    app.connect("env-get-outdated", outdated)
+    memory.read_again(app, outdated)
     return {
         "version": "1",
         "env_version": 1,

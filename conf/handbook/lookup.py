@@ -9,27 +9,24 @@ import functools
 import hashlib
 import re
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from sphinx.util import logging
 
-from handbook import boxes, charts, errors, pages, states
+from handbook import boxes, charts, errors, memory, pages, states
 from handbook.base import Directive, html
 from handbook.problem import Problem
 from handbook.snippet import by_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from docutils.nodes import Node
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
     from sphinx.util.typing import ExtensionMetadata
-
-logger = logging.getLogger(__name__)
 
 RANGE = re.compile(r"^(?P<first>\d+)-(?P<last>\d+)$")
 PIECE = re.compile(r"\\\{(first|last|next)\\\}")
@@ -90,18 +87,21 @@ class Provoked(Directive):
             )
         )
         told = "".join(
-            f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in rows
+            f"<div><dt>{key}</dt> <dd>{value}</dd></div>" for key, value in rows
         )
         return [html(f'<dl class="looked-up" id="{name}">{told}</dl>')]
 
     def _programs(self, seen: errors.Seen, where: dict[str, tuple[str, str]]) -> str:
         links = []
-        for program in sorted(seen.programs & where.keys()):
+        for program in sorted(
+            seen.programs & where.keys(), key=lambda name: (name in seen.inside, name)
+        ):
             docname, short = where[program]
             name = program.partition("/")[2]
             links.append(
                 f'<a href="{self.up}{docname}.html#{boxes.anchor(program)}">'
                 f"<code>{name}.py</code></a> in {escape(short)}"
+                + (", inside a library" if program in seen.inside else "")
             )
         return "<br>".join(links)
 
@@ -131,16 +131,8 @@ def _read_state(root: Path, _about: tuple[tuple[Path, int], ...]) -> State:
     return errors.numbers(root), errors.seen(root), where
 
 
-def outdated(
-    app: Sphinx,
-    env: BuildEnvironment,
-    added: set[str],
-    changed: set[str],
-    removed: set[str],
-) -> list[str]:
+def outdated(root: Path, env: BuildEnvironment) -> list[str]:
     """Rebuild the pages that list errors when a run met another one, or elsewhere."""
-    del added, changed, removed
-    root = Path(app.srcdir).parent
     listing = [
         p.docname
         for p in pages.read_all(root)
@@ -148,19 +140,16 @@ def outdated(
     ]
     if not listing:
         return []
-    try:
-        numbers, everywhere, where = _state(root)
-    except Problem as problem:
-        logger.error(str(problem))
-        return []
+    numbers, everywhere, where = _state(root)
     parts = [
         f"{name} {sorted(seen.texts)} {sorted(seen.calls)} "
         + " ".join(f"{each}:{where.get(each)}" for each in sorted(seen.programs))
+        + f" {sorted(seen.inside)}"
         for name, seen in sorted(everywhere.items())
     ]
     state = hashlib.sha256(repr((parts, sorted(numbers))).encode()).hexdigest()
-    before = getattr(env, "handbook_errors", None)
-    env.handbook_errors = state  # type: ignore[attr-defined]
+    known = memory.of(env)
+    before, known.errors = known.errors, state
     return [] if before == state else [d for d in listing if d in env.found_docs]
 
 
@@ -269,7 +258,7 @@ class StateMachine(Directive):
         def link(step: states.Step) -> str:
             shown = snippets[step.snippet]
             line = shown.clean_line(step.event["line"])
-            return f"#{boxes.lines(shown)}-{line}"
+            return boxes.line_address(shown, line, self.up)
 
         try:
             machine = states.draw(
@@ -292,7 +281,6 @@ class StateMachine(Directive):
             )
             + "</li>"
             for before, after, made in machine.arrows
-            if made
         )
         words = (
             '<details class="timeline-text"><summary>The same in words</summary>'
@@ -325,7 +313,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("chart", Chart)
     app.add_directive("number-line", NumberLine)
     app.add_directive("state-machine", StateMachine)
-    app.connect("env-get-outdated", outdated)
+    memory.read_again(app, outdated)
     return {
         "version": "1",
         "env_version": 1,

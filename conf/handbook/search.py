@@ -1,7 +1,8 @@
 """The search index of the built site, made by Pagefind.
 
 Only pages whose article is marked are found: chapters and reference pages. The
-ledger, the tests and the whole programs repeat what those say.
+ledger, the tests and the whole programs repeat what those say. Between the index and
+the dialog stands `pasted.js`, which takes error messages as they are pasted.
 """
 
 from __future__ import annotations
@@ -9,12 +10,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from handbook.problem import Problem
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 UNREAD = [
     ".headerlink",  # the # beside each heading
@@ -37,6 +35,9 @@ UNUSED = [
 """Files that Pagefind writes and no page asks for."""
 
 LIMIT = 120  # seconds
+
+PASTED = Path(__file__).parents[1] / "theme" / "pasted.js"
+"""What the dialog asks in Pagefind's place, under Pagefind's name."""
 
 
 def index(site: Path) -> str:
@@ -64,4 +65,7 @@ def index(site: Path) -> str:
         )
     for name in UNUSED:
         (site / "pagefind" / name).unlink(missing_ok=True)
+    asked = site / "pagefind" / "pasted"
+    asked.mkdir()
+    shutil.copyfile(PASTED, asked / "pagefind.js")
     return found[0]

@@ -16,6 +16,7 @@ from sphinx import addnodes
 from sphinx.util import logging
 from sphinx.util.osutil import relative_uri
 
+from handbook import memory
 from handbook.pages import SHORT_TITLE
 
 if TYPE_CHECKING:
@@ -202,8 +203,8 @@ class Sidebar:
             _check_short_title(env, docname)
         titles = sorted((name, title.astext()) for name, title in env.titles.items())
         state = hashlib.sha256(repr((self.plan, titles)).encode()).hexdigest()
-        before = getattr(env, "handbook_titles", None)
-        env.handbook_titles = state  # type: ignore[attr-defined]
+        known = memory.of(env)
+        before, known.titles = known.titles, state
         if before in (None, state) or app.builder.format != "html":
             return []
         return sorted(env.found_docs)

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 from docutils import nodes
 from sphinx.util.osutil import relative_uri
 
-from handbook import claims, facts
+from handbook import boxes, claims, facts, memory
 from handbook.accessible import mend
 from handbook.assets import Assets, copy_exactly, needed
 from handbook.problem import Problem
@@ -67,8 +67,10 @@ class Pages:
             self.facts = facts.of_all(Path(app.srcdir).parent)
         except Problem:
             return []  # the directives that show claims tell of it
-        before = getattr(env, "handbook_facts", self.facts)
-        env.handbook_facts = self.facts  # type: ignore[attr-defined]
+        known = memory.of(env)
+        before, known.facts = known.facts, self.facts
+        if before is None:
+            return []
         return [
             name
             for name in sorted(env.found_docs)
@@ -125,7 +127,10 @@ class Pages:
         if pagename in self.facts:
             context["handbook_tested"] = self.facts[pagename].tested
         if context.get("body"):
-            body = mend(context["body"])
+            own = pagename.startswith(
+                boxes.PROGRAM_PAGES
+            )  # pictures elsewhere link to it
+            body = mend(context["body"], every_line=own)
             context["body"] = body.replace(
                 "</h1>", "</h1>" + self._above(app, pagename), 1
             )

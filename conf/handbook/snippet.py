@@ -63,8 +63,17 @@ def _protects_ports() -> bool:
     return path.exists() and int(path.read_text()) == 1024
 
 
+def _sends_cookies() -> bool:
+    path = Path("/proc/sys/net/ipv4/tcp_syncookies")  # tcp(7)
+    return path.exists() and int(path.read_text()) != 0
+
+
 # What a machine's network has or has not: nobody can install it, not even for CI.
-OF_THE_NETWORK = {"IPv6": _has_ipv6, "privileged ports": _protects_ports}
+OF_THE_NETWORK = {
+    "IPv6": _has_ipv6,
+    "privileged ports": _protects_ports,
+    "SYN cookies": _sends_cookies,
+}
 
 
 def _is_file(need: str) -> bool:
@@ -291,6 +300,12 @@ def _parsed(path: Path, root: Path, source: str) -> Snippet:
         lines = source.splitlines()
         _check_markers(root, path, lines)
         return Snippet(root, path, source, _lines=_shown(lines))
+    if source.startswith("\ufeff"):
+        raise Problem(
+            place(root, path, 1),
+            "begins with a byte order mark, which no reader sees and all copy",
+            "have your editor save the file as UTF-8 without BOM",
+        )
     try:
         tree = ast.parse(source)
     except SyntaxError as error:

@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handbook import boxes, claims
+from handbook import boxes, claims, memory
 from handbook.problem import Problem
 from handbook.snippet import FILES, read_all
 
@@ -117,9 +117,8 @@ def collect(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     for made in known.values():
         if made.test:
             files.setdefault(made.path, []).append(made)
-    around = [
-        getattr(app.env, name, "") for name in ("handbook_titles", "handbook_digests")
-    ]
+    last = memory.of(app.env)
+    around = [last.titles, last.digests]
     around += [app.config.handbook_machinery, app.config.handbook_live]
     kept = Path(app.doctreedir) / "handbook-source-pages.json"
     before = json.loads(kept.read_text()) if kept.exists() else {}

@@ -145,7 +145,8 @@ def draw(
     unique on its page. ValueError if no recording shows a change of state.
     """
     taken: dict[tuple[str, str], list[Step]] = {}
-    passed: dict[tuple[str, str], list[Step]] = {}  # and their second halves
+    passed: dict[tuple[str, str], list[Step]] = {}
+    behind: dict[tuple[str, str], list[Step]] = {}  # their second halves
     for recording in recordings:
         for step in steps(recording):
             middle = BETWEEN.get((step.before, step.after))
@@ -153,10 +154,13 @@ def draw(
                 taken.setdefault((step.before, step.after), []).append(step)
             else:
                 passed.setdefault((step.before, middle), []).append(step)
-                passed.setdefault((middle, step.after), [])
+                behind.setdefault((middle, step.after), []).append(step)
     seen = frozenset(taken)
     for ends, made in passed.items():
         taken[ends] = taken.get(ends, []) + made
+    # What leads out of a state that passed is the peer's answer to the same call.
+    answers = behind.keys() - taken.keys()
+    taken |= {ends: behind[ends] for ends in answers}
     if not taken:
         raise ValueError("no change of state was recorded")
     order = list(PLACES)
@@ -169,7 +173,8 @@ def draw(
         '<path class="tl-tip" d="M0 0.4 6 3 0 5.6z"/></marker></defs>'
     ]
     pieces += [
-        _arrow(ends, taken[ends], id, link, seen=ends in seen) for ends in arrows
+        _arrow(ends, taken[ends], id, link, seen=ends in seen, answer=ends in answers)
+        for ends in arrows
     ]
     reached = {end for ends in arrows for end in ends}
     pieces += [_state(name, taken=name in reached) for name in PLACES]
@@ -212,6 +217,7 @@ def _arrow(
     link: Callable[[Step], str],
     *,
     seen: bool,
+    answer: bool,
 ) -> str:
     start, end = PLACES[ends[0]], PLACES[ends[1]]
     bend = BENT.get(ends, 0)
@@ -221,7 +227,8 @@ def _arrow(
     # The curve's own middle lies half way to its control point.
     x = (x1 + x2) / 4 + middle[0] / 2
     y = (y1 + y2) / 4 + middle[1] / 2
-    active = any(step.own and step.event["call"] in ACTS for step in made)
+    acts = any(step.own and step.event["call"] in ACTS for step in made)
+    active = acts and not answer
     kind = "" if active else " chart-passive"
     kind += "" if seen else " chart-unseen"
     text = (
@@ -235,7 +242,7 @@ def _arrow(
             f'y="{y + 4 + (index - (len(calls) - 1) / 2) * 12:.4g}" '
             f'text-anchor="middle">{escape(call)}</text>'
         )
-    address = link(made[0]) if made else ""
+    address = link(made[0])
     if not address:
         return text
     return f'<a href="{escape(address)}">{text}</a>'

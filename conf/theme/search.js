@@ -25,7 +25,7 @@
         element("script", { src: at("pagefind/pagefind-component-ui.js") }),
       ]);
       const config = document.createElement("pagefind-config");
-      config.setAttribute("bundle-path", at("pagefind/"));
+      config.setAttribute("bundle-path", at("pagefind/pasted/"));
       document.body.append(config);
     })();
     return begun;

@@ -4,7 +4,7 @@ Each deaf client has a socket filter that drops whatever comes, so it never sees
 the SYN-ACK and never sends the ACK. The kernel's log gets a warning for it:
 "Possible SYN flooding on port ...".
 
-Needs: Linux
+Needs: Linux, SYN cookies
 Varies: {int} half-open
 """
 
@@ -16,6 +16,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+COOKIES = Path("/proc/sys/net/ipv4/tcp_syncookies")  # tcp(7): 0 is off
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h; Python has no name for it
 DROP = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
 DROP_ALL = struct.pack("HP", 1, ctypes.addressof(DROP))  # a struct sock_fprog
@@ -77,7 +78,9 @@ def main() -> None:
         print("server: accept() -> a socket connected to", peer)
 
 
-if sys.platform == "linux":
-    main()
-else:
+if sys.platform != "linux":
     print("This program needs Linux: it uses a socket filter and /proc/net.")
+elif not COOKIES.exists() or COOKIES.read_text().strip() == "0":
+    print("This program needs SYN cookies, and net.ipv4.tcp_syncookies is 0 here.")
+else:
+    main()

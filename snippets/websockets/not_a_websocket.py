@@ -14,6 +14,7 @@ class Page(BaseHTTPRequestHandler):
     """A web server that knows nothing of WebSockets."""
 
     timeout = 5
+    server_version = sys_version = "-"  # else it tells everybody which Python it is
 
     def do_GET(self) -> None:
         """Answer with an empty page, whatever the headers say."""

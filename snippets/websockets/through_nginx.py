@@ -1,5 +1,8 @@
 """What nginx does to a WebSocket handshake until three lines tell it otherwise.
 
+The defaults are those of nginx until 1.29.6, written out so that newer ones do the
+same.
+
 Needs: Linux, nginx, pip install websockets
 """
 
@@ -37,11 +40,12 @@ http {{
 }}
 """
 # [steps]
+DEFAULTS = "proxy_http_version 1.0; proxy_set_header Connection close;"
 LINES = (
     "",  # proxy_pass alone
     "proxy_http_version 1.1;",
-    "proxy_set_header Upgrade $http_upgrade;",
     'proxy_set_header Connection "upgrade";',
+    "proxy_set_header Upgrade $http_upgrade;",
 )
 # [/steps]
 
@@ -103,7 +107,7 @@ async def main() -> None:
                 with socket.create_server(("127.0.0.1", 0)) as door:
                     port = door.getsockname()[1]
                     site = f"listen 127.0.0.1:{port}; location / {{ {lines} }}"
-                    with nginx(door, f"server {{ {site} }}"):
+                    with nginx(door, f"{DEFAULTS} server {{ {site} }}"):
                         told = await dial(port)
                 print(f"{line or 'proxy_pass alone'}  {told}")
 

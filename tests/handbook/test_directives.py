@@ -196,7 +196,7 @@ def test_an_edit_rewrites_the_pages_concerned_and_no_other(repository: Path) -> 
         "sockets/index.html",
     }
     build(repository)
-    change(repository / "conf/handbook/timeline.py", '"no fd yet"', '"no descriptor"')
+    change(repository / "conf/handbook/story.py", '"no fd yet"', '"no descriptor"')
     assert "listening/before-accept.html" in rewritten(repository)
 
 

@@ -72,7 +72,8 @@ def rooms() -> tuple[list[str], list[str]]:
 
 def test_imports_run_one_way() -> None:
     edges, _ = graph()
-    assert edges["timeline"] == {"recordings"}
+    assert edges["story"] == {"recordings"}
+    assert edges["timeline"] == {"recordings", "story"}
     assert "check_pages" in edges["check"]
     graphlib.TopologicalSorter(edges).prepare()  # CycleError names the circle
 

@@ -229,6 +229,24 @@ def test_a_printed_number_that_is_not_known_wants_an_entry(handbook: Path) -> No
     }
 
 
+def test_what_only_a_library_met_is_not_the_programs_own(handbook: Path) -> None:
+    made = recordings.load(by_id("demo/refused", handbook))
+    events = tuple(
+        {**event, "by": "library"} if "error" in event else event
+        for event in made.events
+    )
+    silent = dict.fromkeys(made.transcripts, "")
+    for by_other, told, inside in (
+        (events, silent, {"demo/refused"}),
+        (made.events, silent, set()),  # its own line raised it
+        (events, made.transcripts, set()),  # it printed it
+    ):
+        run = dataclasses.replace(made, events=by_other, transcripts=told)
+        seen = errors.seen_in(run, {111: "ECONNREFUSED"})["ECONNREFUSED"]
+        assert seen.programs == {"demo/refused"}
+        assert seen.inside == inside
+
+
 def test_an_error_without_an_entry_is_told(handbook: Path) -> None:
     page = handbook / "docs/index.md"
     page.write_text(PAGE + fence("provoked ECONNREFUSED"))

@@ -166,6 +166,37 @@ BROKEN = {
         ("docs/reference/glossary.md", "accept queue\n", "zebra queue\n"),
         ["docs/reference/glossary.md:10: 'backlog' comes after 'zebra queue'"],
     ),
+    "a term explained twice": (
+        ("docs/reference/glossary.md", "  (백로그)", "  A queue.\n  (백로그)"),
+        ["docs/reference/glossary.md:10: a term is explained twice, the second time"],
+    ),
+    "a conflict that git has marked": (
+        (CHAPTER, "## Often said", "<<<<<<< HEAD\n\n## Often said"),
+        [CHAPTER + ":{}: a conflict that git has marked: '<<<<<<< HEAD'"],
+    ),
+    "a program with a byte order mark": (
+        ("snippets/listening/demux.py", '"""', '\ufeff"""'),
+        ["snippets/listening/demux.py:1: begins with a byte order mark"],
+    ),
+    "a system in small letters": (
+        (
+            "snippets/listening/demux.py",
+            '"""\n\nimport socket',
+            '\nNeeds: linux\n"""\n\nimport socket',
+        ),
+        ["snippets/listening/demux.py: Needs: linux is taken for a command", "Linux"],
+    ),
+    "two chapters of one name": (
+        (CHAPTER, "short: Before accept()", "short: Two kinds of socket"),
+        ["is the name of listening/before-accept, too"],
+    ),
+    "a recording that is cut off": (
+        ("snippets/listening/recorded/demux.json", "{", ""),
+        [
+            "recorded/demux.json: the recording cannot be read",
+            "make record S=listening/demux",
+        ],
+    ),
     "a sleep": (
         (
             "snippets/listening/demux.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import socket
 import sys
@@ -440,8 +441,36 @@ def test_what_a_buffer_held_before_a_call_is_not_published(program: Write) -> No
         ''',
     )
     received = next(e for e in made.events if e["call"] == "recv_into")
-    assert received["arguments"] == [8192]
+    assert received["arguments"] == [io.DEFAULT_BUFFER_SIZE]
     assert received["result"]["starts"] == repr(b"one line\n")
+
+
+def test_what_python_and_its_libraries_choose_is_no_difference(
+    program: Write,
+) -> None:
+    """Two Pythons differ in the size of a file's buffer, libffi keeps a descriptor."""
+    words = '''
+        """A file around a socket."""
+
+        import os
+        import socket
+
+        {before}
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            with socket.create_connection(listener.getsockname(), 5) as client:
+                server, _ = listener.accept()
+                with server, client.makefile("rb", {size}) as lines:
+                    server.sendall(b"one line\\n")
+                    print(lines.readline())
+    '''
+
+    def told(size: int, before: str = "") -> object:
+        read = program(words.format(size=size, before=before))
+        return compare.masked(record.run(read), read)
+
+    assert told(8192) == told(131_072)
+    assert told(8192) != told(1024)
+    assert told(8192) == told(8192, "kept = os.open(os.devnull, os.O_RDONLY)")
 
 
 def test_a_port_inside_a_message_is_named_too(program: Write) -> None:

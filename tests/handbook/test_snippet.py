@@ -152,14 +152,15 @@ def test_a_package_and_a_page_beside_it_are_needs(
     assert shown.id == f"{read.part}/page.html"
 
 
-def test_a_network_has_ipv6_and_privileged_ports_or_not(
-    program: Callable[..., snippet.Snippet], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("need", ["IPv6", "privileged ports", "SYN cookies"])
+def test_a_network_has_ipv6_and_the_like_or_not(
+    need: str,
+    program: Callable[..., snippet.Snippet],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    read = program('"""Good.\n\nNeeds: IPv6, privileged ports\n"""\n')
-    here = set(read.missing())
-    assert here <= {"IPv6", "privileged ports"}
-    monkeypatch.setitem(snippet.OF_THE_NETWORK, "IPv6", lambda: False)
-    monkeypatch.setitem(snippet.OF_THE_NETWORK, "privileged ports", lambda: True)
-    assert read.missing() == ["IPv6"]
-    monkeypatch.setitem(snippet.OF_THE_NETWORK, "IPv6", lambda: True)
+    read = program(f'"""Good.\n\nNeeds: {need}\n"""\n')
+    assert set(read.missing()) <= {need}
+    monkeypatch.setitem(snippet.OF_THE_NETWORK, need, lambda: False)
+    assert read.missing() == [need]
+    monkeypatch.setitem(snippet.OF_THE_NETWORK, need, lambda: True)
     assert read.missing() == []

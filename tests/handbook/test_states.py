@@ -96,6 +96,11 @@ def test_the_arrows_are_those_of_the_runs_and_link_to_their_lines() -> None:
         ("FIN-WAIT-2", "TIME-WAIT"),
     }
     assert "chart-passive" in paths["ESTABLISHED", "CLOSE-WAIT"]
+    assert "chart-passive" not in paths["CLOSED", "SYN-SENT"]
+    assert "chart-passive" in paths["SYN-SENT", "ESTABLISHED"], "the peer's answer"
+    drawn = [a.findall(f"{SVG}path") for a in svg.iter(f"{SVG}a")]
+    assert sum(map(len, drawn)) == len(paths), "an arrow without a link"
+    assert all(made for _, _, made in machine.arrows)
     assert "chart-passive" not in paths["ESTABLISHED", "FIN-WAIT-1"]
     boxes = {
         text.text: kind

@@ -416,12 +416,19 @@ def test_fork_with_a_thread(sockets: ExitStack) -> None:
         assert warned == "0"
 
 
-@claim("reuseport-queues-are-separate", "socket(7) SO_REUSEPORT")
+@claim(
+    "reuseport-queues-are-separate",
+    "socket(7) SO_REUSEPORT",
+    "Linux ip-sysctl, tcp_migrate_req",
+)
 def test_a_closed_reuseport_socket_takes_its_queue_along(sockets: ExitStack) -> None:
     """With SO_REUSEPORT each socket has a queue of its own.
 
     When one is closed, the clients in its queue are reset, though another listens on.
     """
+    migrate = Path("/proc/sys/net/ipv4/tcp_migrate_req")
+    if migrate.exists() and migrate.read_text().strip() != "0":
+        pytest.skip("this kernel is set to hand them over (tcp_migrate_req)")
     one = sockets.enter_context(socket.create_server(("127.0.0.1", 0), reuse_port=True))
     address = one.getsockname()
     other = sockets.enter_context(socket.create_server(address, reuse_port=True))
@@ -433,7 +440,12 @@ def test_a_closed_reuseport_socket_takes_its_queue_along(sockets: ExitStack) -> 
     in_one, in_other = queue_of(one), queue_of(other)
     assert in_one > 0
     assert in_other > 0
+    poller = select.poll()
+    for client in clients:
+        poller.register(client, 0)  # that is, for errors only
+    assert not poller.poll(0)
     one.close()
+    wait_until(lambda: len(poller.poll(0)) >= in_one)
     reset = 0
     for client in clients:
         client.settimeout(0)

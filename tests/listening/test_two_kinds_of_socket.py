@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handbook.claims import claim
+from processes import receive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -337,7 +338,7 @@ def test_a_chat_client_needs_one_connection(dial: Callable[[], Ends]) -> None:
             members[name][1].sendall(text.encode())
     for name in ("bob", "cy"):
         told = f"hello {name}\n".encode()
-        assert members[name][0].recv(len(told), socket.MSG_WAITALL) == told
+        assert receive(members[name][0], len(told)) == told
     ports = {connection.getsockname()[1] for _, connection in members.values()}
     assert len(ports) == 1
     assert len({connection.fileno() for _, connection in members.values()}) == 3

@@ -118,6 +118,39 @@ now = counters()
 print(json.dumps({name: now[name] - before[name] for name in before}))
 """
 
+# What a capture on lo sees of a conversation: for each packet, whether the checksums
+# of IP and TCP are right (RFC 1071), and whether the one of TCP was only begun, with
+# the pseudo header (RFC 9293 section 3.1).
+CAPTURED = """
+def total(data):
+    data += bytes(len(data) % 2)
+    value = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while value >> 16:
+        value = (value & 0xFFFF) + (value >> 16)
+    return value
+
+ip_alone = socket.htons(0x0800)  # ETH_P_IP
+with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, ip_alone) as capture:
+    capture.settimeout(5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname(), 5)
+        connection, _ = listener.accept()
+        client.sendall(b"hello")
+        assert connection.recv(5) == b"hello"
+    seen = []
+    while not seen or not seen[-1]["hello"]:
+        packet = capture.recv(65_536)
+        ip, segment = packet[:20], packet[20:]
+        pseudo = ip[12:] + struct.pack("!BBH", 0, 6, len(segment))
+        (told,) = struct.unpack_from("!H", segment, 16)
+        seen.append({
+            "IP": total(ip) == 0xFFFF,
+            "TCP": total(pseudo + segment) == 0xFFFF,
+            "begun": told == total(pseudo),
+            "hello": segment.endswith(b"hello"),
+        })
+print(json.dumps(seen))
+"""
 NOTHING_BUT_LO = """
 print(json.dumps([converse("127.0.0.1"), socket.if_nameindex()]))
 """
@@ -336,6 +369,23 @@ def test_tcp_and_ip_run_on_loopback(in_own_network: OwnNetwork) -> None:
         assert grown["Ip InReceives"] == grown["Tcp InSegs"] == grown["lo rx packets"]
     # Two packets with 20 bytes of IP, 20 of TCP and 12 of options, and 5 of data.
     assert steps["asked"]["lo rx bytes"] == 2 * 52 + 5
+
+
+@claim(
+    "loopback-computes-no-checksum",
+    "Linux drivers/net/loopback.c, NETIF_F_HW_CSUM",
+    "Linux checksum-offloads.rst",
+)
+def test_tcps_checksum_is_left_unfinished_on_lo(in_own_network: OwnNetwork) -> None:
+    """On loopback Linux computes no checksum of TCP: there is no wire to damage bytes.
+
+    It begins one and leaves it to a card that never comes. So a capture on lo shows a
+    wrong one, and yet the bytes arrive.
+    """
+    seen = in_own_network(CAPTURED)
+    assert len(seen) >= 4  # the handshake, and the data
+    assert all(packet["IP"] for packet in seen)  # so the sum is computed rightly here
+    assert all(packet["begun"] and not packet["TCP"] for packet in seen)
 
 
 @claim(

@@ -83,11 +83,18 @@ def address_of(sock: socket.socket) -> Address:
     return host, port
 
 
-def timers(port: int) -> list[str]:
-    """Return the timers of the connections in TIME-WAIT with this local port."""
+def timers(here: int, there: int) -> list[str]:
+    """Return the timer of the connection between two ports, if it is in TIME-WAIT.
+
+    Both are asked for: a client's port may be in use to another server, too.
+    """
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
-    ending = f":{port:04X}"
-    return [row[5] for row in rows if row[1].endswith(ending) and row[3] == TIME_WAIT]
+    ports = [f"{here:04X}", f"{there:04X}"]
+    return [
+        row[5]
+        for row in rows
+        if row[3] == TIME_WAIT and [end[-4:] for end in row[1:3]] == ports
+    ]
 
 
 def wait_until(happened: Callable[[], object]) -> None:
@@ -113,8 +120,8 @@ def stopped_server(first: str, *options: int) -> tuple[Address, int]:
         ends[0].close()
         select.select([ends[1]], [], [], 5)  # returns when the FIN is there
         ends[1].close()
-    waits = address[1] if first == "server" else theirs
-    wait_until(lambda: timers(waits))
+    waits = (address[1], theirs) if first == "server" else (theirs, address[1])
+    wait_until(lambda: timers(*waits))
     return address, theirs
 
 
@@ -130,12 +137,12 @@ def test_who_closes_first_is_in_time_wait() -> None:
 
     So if the server closes first, its port is not free at once.
     """
-    address, theirs = stopped_server("server")
-    assert timers(address[1])
-    assert not timers(theirs)
-    address, theirs = stopped_server("client")
-    assert not timers(address[1])
-    assert timers(theirs)
+    (_, port), theirs = stopped_server("server")
+    assert timers(port, theirs)
+    assert not timers(theirs, port)
+    (_, port), theirs = stopped_server("client")
+    assert not timers(port, theirs)
+    assert timers(theirs, port)
 
 
 @linux
@@ -149,8 +156,8 @@ def test_time_wait_takes_a_minute() -> None:
 
     The kernel says how much is left.
     """
-    address, _ = stopped_server("server")
-    (timer,) = timers(address[1])
+    (_, port), theirs = stopped_server("server")
+    (timer,) = timers(port, theirs)
     kind, ticks = timer.split(":")
     assert kind == "03"  # the timer of TIME-WAIT: proc(5), Linux proc_net_tcp.rst
     left = int(ticks, 16) / os.sysconf("SC_CLK_TCK")

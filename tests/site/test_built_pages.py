@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
@@ -31,6 +32,64 @@ OUTSIDE = {"search.html", "404.html"}  # of the order of chapters
 def proofs_of(soups: dict[str, BeautifulSoup]) -> set[str]:
     """Name the pages to which the ledger's entries link."""
     return {name for name in soups if name.startswith(("tests/", "programs/"))}
+
+
+def dead_links(soups: dict[str, BeautifulSoup], site: Path) -> list[str]:
+    """Return the links within the site that lead to no file or to no place in it."""
+    places = {
+        name: {str(each["id"]) for each in soup.select("[id]")}
+        for name, soup in soups.items()
+    }
+    dead = []
+    for name, soup in soups.items():
+        for link in soup.select("[href]"):
+            address = urlsplit(str(link["href"]))
+            if address.scheme or address.netloc:
+                continue
+            where = posixpath.join(posixpath.dirname(name), unquote(address.path))
+            target = posixpath.normpath(where) if address.path else name
+            place = unquote(address.fragment)
+            if target not in places:
+                found = (site / target).exists()
+            else:
+                found = not place or place in places[target]
+            if not found:
+                dead.append(f"{name}: {link['href']}")
+    return dead
+
+
+def test_every_link_within_the_site_leads_somewhere(
+    soups: dict[str, BeautifulSoup], built_site: Path
+) -> None:
+    assert not dead_links(soups, built_site)
+
+
+def test_a_picture_leads_to_lines_of_a_program_with_a_page_of_its_own(
+    soups: dict[str, BeautifulSoup],
+) -> None:
+    machine = soups["streams/closing.html"].select_one("figure.chart svg")
+    assert machine is not None
+    arrows = {str(link["href"]) for link in machine.select("a")}
+    assert len(arrows) > 5
+    own = "../programs/streams/states.html#streams-states-"
+    assert all(arrow.startswith(own) for arrow in arrows)
+
+
+def test_the_check_of_links_can_fail(built_site: Path) -> None:
+    page = '<p id="here"></p><a href="%s"></a>'
+    for address, dead in (
+        ("#here", False),
+        ("b.html#here", False),
+        ("https://example.org/#x", False),
+        ("#there", True),
+        ("b.html#there", True),
+        ("c.html", True),
+    ):
+        site = {
+            name: BeautifulSoup(page % address, "html.parser")
+            for name in ("a.html", "b.html")
+        }
+        assert bool(dead_links(site, built_site)) == dead, address
 
 
 def test_every_entry_of_the_ledger_links_to_its_test(

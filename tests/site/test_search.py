@@ -70,6 +70,37 @@ QUERIES = {
     "Cannot assign requested address": "reference/errors",
     "Too many open files": "reference/errors listening/what-accept-returns",
     "websocket closed 1006": "websockets/ping-and-close reference/websocket-codes",
+    # Lines of tracebacks, consoles and logs, whole
+    "OSError: [Errno 98] error while attempting to bind on address ('127.0.0.1', "
+    "8000): address already in use": "reference/errors",
+    "OSError: [WinError 10048] Only one usage of each socket address (protocol/network "
+    "address/port) is normally permitted": "reference/errors",
+    "ConnectionAbortedError: [WinError 10053] An established connection was aborted by "
+    "the software in your host machine": "reference/errors",
+    "socket.gaierror: [Errno -2] Name or service not known": "reference/errors",
+    "socket.gaierror: [Errno 11001] getaddrinfo failed": "reference/errors",
+    "urllib3.exceptions.MaxRetryError: HTTPConnectionPool(host='localhost', port=8000):"
+    " Max retries exceeded with url: / (Caused by NewConnectionError('Failed to "
+    "establish a new connection: [Errno 111] Connection refused'))": "reference/errors",
+    "websockets.exceptions.ConnectionClosedError: no close frame received or sent": (
+        "reference/errors websockets/ping-and-close"
+    ),
+    "websockets.exceptions.ConnectionClosedError: sent 1011 (internal error) keepalive "
+    "ping timeout; no close frame received": "websockets/ping-and-close",
+    "websockets.exceptions.InvalidStatus: server rejected WebSocket connection: HTTP "
+    "403": "reference/errors",
+    "WebSocket connection to 'wss://example.org/ws' failed: Error during WebSocket "
+    "handshake: Unexpected response code: 400": "websockets/browser",
+    "connect() failed (111: Connection refused) while connecting to upstream, client: "
+    "192.0.2.1, server: example.org": "websockets/proxies-and-scale",
+    "upstream prematurely closed connection while reading response header from "
+    "upstream": "websockets/proxies-and-scale",
+    "TCP: request_sock_TCP: Possible SYN flooding on port 8000. Sending cookies.": (
+        "listening/backlog"
+    ),
+    "curl: (7) Failed to connect to localhost port 8000 after 0 ms: Couldn't connect to"
+    " server": "reference/tools",
+    "curl: (28) Connection timed out after 10002 milliseconds": "reference/tools",
     # Korean
     "백로그": "reference/glossary",
     "임시 포트": "reference/glossary",
@@ -100,8 +131,9 @@ def visit(new_context: Callable[..., BrowserContext], site_url: str) -> Iterator
 
 
 FIND = """async ([base, words, first]) => {
-  const pagefind = await import(base + "pagefind/pagefind.js");
-  const found = (await pagefind.search(words)).results.slice(0, first);
+  globalThis.asked ??= (await import(base + "pagefind/pasted/pagefind.js"))
+    .createInstance({});
+  const found = (await globalThis.asked.search(words)).results.slice(0, first);
   return Promise.all(found.map(async (each) => (await each.data()).url));
 }"""
 
@@ -122,6 +154,23 @@ def test_the_right_page_is_among_the_first(visit: Open, site_url: str) -> None:
         if not set(wanted.split()) & set(names):
             missed.append(f"{words!r}: {wanted} is not among {names}")
     assert len(missed) <= (1 - ENOUGH) * len(QUERIES), "\n".join(missed)
+
+
+def test_words_that_no_page_has_find_nothing(visit: Open, site_url: str) -> None:
+    page = visit()
+    for words in ("xyzzy plugh", "xyzzy = [plugh]", "://", "'"):
+        assert found(page, site_url, words, 1000) == [], words
+
+
+def test_the_dialog_takes_a_traceback(visit: Open) -> None:
+    page = visit("ports/which-address.html")
+    page.keyboard.press("/")
+    page.wait_for_selector("pagefind-modal dialog[open] input:focus")
+    page.keyboard.insert_text(
+        "urllib3.exceptions.NewConnectionError: <HTTPConnection object at 0x7f12>: "
+        "Failed to establish a new connection: [Errno 111] Connection refused"
+    )
+    page.locator("pagefind-modal a.pf-result-link[href*='/errors.html']").wait_for()
 
 
 def test_what_repeats_the_chapters_is_not_found(visit: Open, site_url: str) -> None:

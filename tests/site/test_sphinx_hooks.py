@@ -385,6 +385,13 @@ def test_a_body_is_mended(body: str, expected: str) -> None:
     assert expected in mend(body)
 
 
+def test_lines_keep_their_ids_for_links_of_other_pages() -> None:
+    assert 'id="a-1"' not in mend(LINES)
+    kept = mend(LINES, every_line=True)
+    assert '<span id="a-1">' in kept
+    assert '<span id="a-2">' in kept
+
+
 def test_regions_have_names_of_their_own() -> None:
     twice = mend(f"<pre>{LONG}</pre><pre>{LONG}</pre>")
     assert 'aria-label="Code"' in twice

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handbook.claims import claim
+from processes import receive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -202,7 +203,7 @@ def test_the_calls_are_the_same_and_the_transport_differs(
     for sender in (ends[0], datagrams[0]):
         assert sender.send(b"AB") == 2
         assert sender.send(b"CD") == 2
-    assert ends[1].recv(4, socket.MSG_WAITALL) == b"ABCD"
+    assert receive(ends[1], 4) == b"ABCD"
     receiver = datagrams[1]
     assert [receiver.recv(4), receiver.recv(4)] == [b"AB", b"CD"]
 
@@ -641,7 +642,6 @@ def test_the_check_of_close_can_fail(ends: Ends) -> None:
 
 
 @linux
-@linux
 @claim(
     "close-wakes-nobody",
     "close(2) Multithreaded processes and close()",
@@ -716,7 +716,7 @@ def test_the_same_program_talks_over_the_network_and_within_the_machine(
     for one, other in pairs:
         other.settimeout(5)
         one.sendall(b"the same calls")
-        assert other.recv(1024, socket.MSG_WAITALL) == b"the same calls"
+        assert receive(other, 14) == b"the same calls"
 
 
 @claim(
@@ -762,6 +762,15 @@ def test_pythons_libraries_end_in_the_same_sockets(
         finally:
             one.join(10)
         assert told == (server.server_address, b"through asyncio\n")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        client = http.client.HTTPConnection(host, port, timeout=5)
+        client.connect()
+        try:
+            assert isinstance(client.sock, socket.socket)
+            assert client.sock.getpeername() == listener.getsockname()
+        finally:
+            client.close()
 
 
 @claim(
@@ -779,8 +788,8 @@ def test_a_protocol_of_ones_own_runs_over_a_socket(ends: Ends) -> None:
         sock.sendall(struct.pack("!H", len(question)) + question)
 
     def hear(sock: socket.socket) -> bytes:
-        (size,) = struct.unpack("!H", sock.recv(2, socket.MSG_WAITALL))
-        return sock.recv(size, socket.MSG_WAITALL)
+        (size,) = struct.unpack("!H", receive(sock, 2))
+        return receive(sock, size)
 
     client, server = ends
     ask(client, b"what time is it?")
@@ -840,9 +849,9 @@ def test_http_runs_on_a_socket_that_goes_both_ways(
     connection.settimeout(5)
     assert isinstance(client.sock, socket.socket)
     connection.sendall(b"pushed")  # before any request: the socket does not mind
-    assert client.sock.recv(6, socket.MSG_WAITALL) == b"pushed"
+    assert receive(client.sock, 6) == b"pushed"
     client.request("GET", "/")
-    assert connection.recv(16, socket.MSG_WAITALL) == b"GET / HTTP/1.1\r\n"
+    assert receive(connection, 16) == b"GET / HTTP/1.1\r\n"
     connection.sendall(b"pushed again, where an answer is due\r\n")
     with pytest.raises(http.client.BadStatusLine):
         client.getresponse()  # HTTP does mind

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arrival import let_arrive
 from handbook.claims import claim
 
 if TYPE_CHECKING:
@@ -33,13 +34,6 @@ linux = pytest.mark.skipif(
     sys.platform != "linux", reason="rests on Linux: its ioctls, errors or buffers"
 )
 posix = pytest.mark.skipif(os.name != "posix", reason="there is no SO_RCVLOWAT")
-
-
-def let_arrive(sock: socket.socket, size: int) -> None:
-    """Wait until size bytes can be read at once (socket(7), SO_RCVLOWAT)."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
-    assert select.select([sock], [], [], 5)[0]
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
 
 def udp_pair(sockets: ExitStack) -> Ends:

@@ -39,6 +39,7 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30) as en
     end.sendall(b"ready")
     if sys.argv[2] == "reads":
         end.recv(1024)
+        end.sendall(b"I have")
     sys.stdin.read()
 """
 
@@ -449,8 +450,10 @@ def test_the_kernel_closes_for_a_killed_process(
                 assert connection.recv(5) == b"ready"
                 here, there = connection.getsockname(), connection.getpeername()
                 connection.sendall(b"read me")
-                unread = "00000000" if habit == "reads" else "00000007"
-                wait_until(lambda: row_of(there, here)[4].endswith(unread))
+                if habit == "reads":
+                    assert connection.recv(6) == b"I have"
+                else:
+                    wait_until(lambda: row_of(there, here)[4].endswith("00000007"))
                 process.send_signal(signal.SIGKILL)
                 if habit == "reads":
                     assert connection.recv(1024) == b""

@@ -238,7 +238,7 @@ def test_what_a_length_leaves_over_spoils_the_next_answer(
     What is left over stands where the connection's next answer should begin.
     """
     # So much that Python's client has not all of it in its buffer, which it drops.
-    text = "빵이 다 됐어요\n" * 5_000
+    text = "빵이 다 됐어요\n" * 50_000
 
     def serve(connection: socket.socket) -> None:
         with suppress(ConnectionError):  # the client leaves with much unread

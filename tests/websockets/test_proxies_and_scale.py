@@ -124,7 +124,7 @@ def test_the_handshake_needs_three_lines(run_async: Run, nginx: Nginx) -> None:
     """A proxy passes a WebSocket on only if it is told to.
 
     Upgrade and Connection belong to one connection, and nginx does not forward them;
-    nginx 1.22 also asks the back end by HTTP/1.0 unless it is told otherwise.
+    before 1.29.7 it also asks the back end by HTTP/1.0 unless it is told otherwise.
     """
 
     async def dial(lines: str) -> int:
