@@ -94,8 +94,13 @@ class FramedServer:
         return self._stop
 
     def close(self) -> None:
-        """Close the listening socket, cut off every client, wait for the threads."""
+        """Close the listening socket, cut off every client, wait for the threads.
+
+        There is one deadline for all of them. A thread that does not come back from
+        answer() by then ends with the process: it is a daemon.
+        """
         self._listener.close()
+        deadline = time.monotonic() + self._timeout
         with self._lock:
             threads = list(self._clients.values())
             for connection in self._clients:
@@ -103,7 +108,9 @@ class FramedServer:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
         for thread in threads:
-            thread.join(self._timeout)
+            thread.join(max(0, deadline - time.monotonic()))
+        if stuck := sum(thread.is_alive() for thread in threads):
+            say(f"given up: {stuck} that did not come back from answer()")
 
     def _take_one(self) -> bool:
         """Accept one client and start its thread; return whether that was done."""
@@ -118,7 +125,7 @@ class FramedServer:
             return False
         who = f"{peer[0]} port {peer[1]}"
         thread = threading.Thread(
-            target=self._serve, args=(connection, who), name="connection"
+            target=self._serve, args=(connection, who), name="connection", daemon=True
         )
         with self._lock:
             self._clients[connection] = thread

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from addresses import needs_ipv6
 from handbook.claims import cited, claim
 
 if TYPE_CHECKING:
@@ -24,19 +25,6 @@ linux = pytest.mark.skipif(
 HERE, SECOND, EVERY = "127.0.0.1", "127.0.0.2", "0.0.0.0"
 NOBODYS = "198.51.100.1"  # an address for documentation: RFC 5737
 TRIES = 20
-
-
-def ipv6() -> bool:
-    """Say whether this machine has the address ::1."""
-    try:
-        with socket.socket(socket.AF_INET6) as sock:
-            sock.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
-
-
-needs_ipv6 = pytest.mark.skipif(not ipv6(), reason="this machine has no ::1")
 
 
 def server(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import processes
-from processes import PYTHON, SNIPPETS, Running, command, receive, run
+from processes import SNIPPETS, Running, command, receive, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -436,6 +436,19 @@ def test_a_line_of_input_is_one_message_or_refused(beyond: int, status: int) -> 
             assert [len(line) for line in lines] == [longest, 4, 0]
 
 
+@contextlib.contextmanager
+def working(folder: Path, work: str, *arguments: str) -> Iterator[Running]:
+    """Run a copy of the server in which answer() does something else."""
+    answers = "    return message.upper()\n"
+    source = (STREAMS / "framed_server.py").read_text(encoding="utf-8")
+    assert source.count(answers) == 1
+    changed = source.replace(answers, f"    {work}\n{answers}")
+    (folder / "framed_server.py").write_text(changed, encoding="utf-8")
+    shutil.copy(STREAMS / "framing.py", folder)
+    with processes.running(str(folder / "framed_server.py"), *arguments) as server:
+        yield server
+
+
 @pytest.mark.parametrize(
     ("work", "told"),
     [
@@ -448,20 +461,7 @@ def test_a_line_of_input_is_one_message_or_refused(beyond: int, status: int) -> 
 def test_a_mistake_of_your_own_work_is_not_the_clients(
     work: str, told: str, tmp_path: Path
 ) -> None:
-    source = (STREAMS / "framed_server.py").read_text(encoding="utf-8")
-    assert source.count("    return message.upper()\n") == 1
-    changed = source.replace("    return message.upper()\n", f"    {work}\n")
-    (tmp_path / "framed_server.py").write_text(changed, encoding="utf-8")
-    shutil.copy(STREAMS / "framing.py", tmp_path)
-    command = [*PYTHON, str(tmp_path / "framed_server.py"), "--port", "0"]
-    with ExitStack() as ended:
-        process = ended.enter_context(
-            subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
-        )
-        ended.callback(process.kill)
-        server = Running(process)
+    with working(tmp_path, work) as server:
         with server.connect() as client:
             client.sendall(framed(b"work"))
             assert client.recv(1024) == b"", "nothing is blamed on the client"
@@ -470,3 +470,17 @@ def test_a_mistake_of_your_own_work_is_not_the_clients(
     assert status == 0
     assert told in said
     assert "Traceback" not in said
+
+
+def test_an_answer_that_never_ends_does_not_keep_the_server(tmp_path: Path) -> None:
+    work = 'say("answering"); threading.Event().wait()'
+    with working(tmp_path, work, "--timeout", "2") as server:
+        with ExitStack() as ended:
+            for _ in range(5):
+                client = ended.enter_context(server.connect())
+                client.sendall(framed(b"work"))
+                server.wait_for("^answering")
+            began = time.monotonic()
+            assert server.end(signal.SIGTERM) == (0, "")
+        assert time.monotonic() - began < 8, "in turn they would take 10 seconds"
+        assert any("given up: 5" in line for line in server.lines)
