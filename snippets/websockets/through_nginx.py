@@ -40,7 +40,10 @@ http {{
 }}
 """
 # [steps]
-DEFAULTS = "proxy_http_version 1.0; proxy_set_header Connection close;"
+DEFAULTS = """
+proxy_http_version 1.0;
+proxy_set_header Connection close;
+"""
 LINES = (
     "",  # proxy_pass alone
     "proxy_http_version 1.1;",
