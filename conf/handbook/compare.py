@@ -12,8 +12,8 @@ as it was.
 A task of asyncio is a lane. What its event loop receives and writes for it is cut
 and timed anew in each run: that is compared when joined, without its line, and
 whether it ended with the other side's FIN or this side's close() is not. Nor is
-what a Python or a library chooses: the size of a file's buffer, the length of its
-HTTP headers, a descriptor that it keeps before the first socket is made. Of a
+what a Python or a library chooses: the size of a file's buffer, and a descriptor
+that it keeps before the first socket is made. Of a
 WebSocket connection the frames are compared, in words, and the number of bytes;
 the bytes themselves hold random masks and keys.
 """
@@ -41,7 +41,6 @@ _TEMPORARY = re.compile(
     + "|".join({"/tmp", re.escape(tempfile.gettempdir())})  # noqa: S108 - only read
     + r")/(?:[\w.-]*-|tmp)?[a-z0-9_]{8}(?![\w.-])"
 )
-_HEAD = re.compile(r"^HTTP/1\.\d |HTTP/1\.\d$")
 _CALLED_PID = re.compile(r"(?:pid|process|child|parent) ?[=:]? ?$", re.IGNORECASE)
 _WHY = {
     "port": "a port that the kernel picked: another one each run",
@@ -177,7 +176,15 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
         transcripts[role] = "".join([*pieces, text[last:]])
     lanes = {}
     alone = recording.alone
-    events = [_of_any_python(event) for event in recording.events]
+    netlink = {
+        event["socket"]
+        for event in recording.events
+        if "AF_NETLINK" in event.get("made", ())
+    }
+    events = [
+        _in_sizes(event) if event["socket"] in netlink else _of_any_python(event)
+        for event in recording.events
+    ]
     if alone:
         events = _from_three(events)
     sockets: dict[int, int] = {}
@@ -201,6 +208,15 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
             ]
     ends = [names.text(words) for words in recording.ends]
     return {"transcripts": transcripts, "lanes": lanes, "ends": ends}
+
+
+def _in_sizes(event: Event) -> Event:
+    """Leave the bytes out: those of netlink(7) hold numbers of descriptors."""
+    return {
+        **event,
+        "arguments": sizes(event.get("arguments", [])),
+        "result": sizes(event.get("result")),
+    }
 
 
 def _of_any_python(event: Event) -> Event:
@@ -291,23 +307,15 @@ def _joined(events: list[Event], names: Names, sockets: dict[int, int]) -> list[
 def _received(event: Event, frames: list[str], before: Event) -> Event:
     """Say what a loop or a library has received until now, however it was cut.
 
-    Whether it reads the other side's FIN before it closes is a race, and how long
-    the headers of HTTP are is a library's affair.
+    Whether it reads the other side's FIN before it closes is a race.
     """
     sums = event.get("stream")
     told: Event = {"arguments": [], "result": None}
     if frames[:1] == SEALED:
         return told | {"frames": SEALED, "stream": {}}
-    if _has_head(frames):
-        return told | {"stream": {}}
     if sums is None:  # a read that brought nothing
         return told | {"stream": before.get("stream", {})}
     return told | {"stream": sums["bytes"] if frames else sums}
-
-
-def _has_head(frames: list[str]) -> bool:
-    """Say whether a connection began as HTTP, with a request or its answer."""
-    return any(_HEAD.search(words) for words in frames[:1])
 
 
 def _is_empty_read(kept: Event) -> bool:

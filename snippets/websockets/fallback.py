@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp import web
 
 NEWS = ("flour", "dough", "bread")
+PLAIN = {"Accept-Encoding": "identity"}  # else it depends on the Python what is offered
 
 
 async def by_websocket(request: web.Request) -> web.WebSocketResponse:
@@ -64,7 +65,7 @@ async def main() -> None:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             url = f"http://127.0.0.1:{runner.addresses[0][1]}"
             print("WebSocket:", way.__name__)
-            async with asyncio.timeout(5), aiohttp.ClientSession() as http:
+            async with asyncio.timeout(5), aiohttp.ClientSession(headers=PLAIN) as http:
                 async for piece in news(http, url):
                     print("  received", piece)
         finally:

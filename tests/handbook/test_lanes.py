@@ -599,31 +599,3 @@ def test_keys_and_dates_of_http_are_no_difference(program: Write) -> None:
 
     assert told("one") == told("one")
     assert told("one") != told("two")
-
-
-def test_how_long_a_librarys_headers_are_is_no_difference() -> None:
-    def received(head: str, size: int) -> recordings.Recording:
-        event: recordings.Event = {
-            "lane": "client",
-            "call": "recv",
-            "line": 3,
-            "socket": 1,
-            "fd": 3,
-            "begin": 1,
-            "end": 2,
-            "by": "loop",
-            "arguments": [1000],
-            "frames": [head],
-            "stream": {"bytes": size, "crc": size},
-            "result": {"bytes": size, "starts": "b'...'"},
-        }
-        none = frozenset[int]()
-        return recordings.Recording(
-            "x", {"": ""}, ("client",), (event,), none, none, alone=False
-        )
-
-    program = snippet.read(snippet.ROOT / "snippets/sockets/conversation.py")
-    short = received("HTTP/1.1 204 No Content", 100)
-    assert compare.diff(short, received("HTTP/1.1 204 No Content", 106), program) == ""
-    assert compare.diff(short, received("HTTP/1.1 200 OK", 100), program)
-    assert compare.diff(received('TEXT "a"', 3), received('TEXT "a"', 4), program)
