@@ -295,13 +295,22 @@ def _joined(events: list[Event], names: Names, sockets: dict[int, int]) -> list[
             kept |= {"arguments": "as there was room", "result": None, "frames": []}
         else:
             frames = [names.text(words) for words in _whole(event)]
-            kept["frames"] = [*before.get("frames", []), *frames]
+            kept["frames"] = _beats_once([*before.get("frames", []), *frames])
+        if kept["frames"] and call == "send":  # the words say more than the last size
+            kept |= {"arguments": [], "result": None}
+        kept.pop("program", None)  # which was the last one is up to the clock
         if received:
             kept |= _received(event, kept["frames"], before)
         rest[key] = kept
     for key in [key for key in rest if _is_empty_read(rest[key])]:
         del rest[key]
     return own + list(rest.values())
+
+
+def _beats_once(frames: list[str]) -> list[str]:
+    """Say only whether there were pings and pongs: how many, and when, is a timer's."""
+    beats = {"PING", "PONG"}
+    return [words for words in frames if words not in beats] + sorted(beats & {*frames})
 
 
 def _received(event: Event, frames: list[str], before: Event) -> Event:

@@ -599,3 +599,41 @@ def test_keys_and_dates_of_http_are_no_difference(program: Write) -> None:
 
     assert told("one") == told("one")
     assert told("one") != told("two")
+
+
+@pytest.mark.parametrize(
+    ("frames", "same"),
+    [
+        (['TEXT "a"', "PONG", "PONG", "CLOSE 1000"], True),
+        (["PONG", 'TEXT "a"', "CLOSE 1000", "PONG"], True),
+        (['TEXT "a"', "CLOSE 1000"], False),
+        (['TEXT "b"', "PONG", "CLOSE 1000"], False),
+    ],
+)
+def test_how_often_a_heart_beats_is_no_difference(
+    frames: list[str],
+    same: bool,  # noqa: FBT001
+) -> None:
+    def received(*frames: str) -> recordings.Recording:
+        event: recordings.Event = {
+            "lane": "client",
+            "call": "recv",
+            "line": 3,
+            "socket": 1,
+            "fd": 3,
+            "begin": 1,
+            "end": 2,
+            "by": "loop",
+            "arguments": [1000],
+            "frames": list(frames),
+            "stream": {"bytes": 9, "crc": 9},
+            "result": {"bytes": 9, "starts": "b'...'"},
+        }
+        none = frozenset[int]()
+        return recordings.Recording(
+            "x", {"": ""}, ("client",), (event,), none, none, alone=False
+        )
+
+    program = snippet.read(snippet.ROOT / "snippets/sockets/conversation.py")
+    one = received('TEXT "a"', "PONG", "CLOSE 1000")
+    assert (compare.diff(one, received(*frames), program) == "") is same
