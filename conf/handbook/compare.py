@@ -52,6 +52,7 @@ _WHY = {
     "text": "this differs from run to run",
 }
 _PING = re.compile(r"^(PING|PONG) .*", re.DOTALL)  # libraries fill them at random
+_BEATS = {"PING", "PONG"}
 # Which of them a library uses, and for how much at once, is its own affair.
 _CALLS_ALIKE = {"recv_into": "recv", "recvmsg": "recv", "sendmsg": "send"}
 _SENDS = ("send", "sendmsg")
@@ -322,6 +323,8 @@ def _received(event: Event, frames: list[str], before: Event) -> Event:
     told: Event = {"arguments": [], "result": None}
     if frames[:1] == SEALED:
         return told | {"frames": SEALED, "stream": {}}
+    if _BEATS & {*frames}:
+        return told | {"stream": {}}
     if sums is None:  # a read that brought nothing
         return told | {"stream": before.get("stream", {})}
     return told | {"stream": sums["bytes"] if frames else sums}

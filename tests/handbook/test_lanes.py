@@ -626,7 +626,7 @@ def test_how_often_a_heart_beats_is_no_difference(
             "by": "loop",
             "arguments": [1000],
             "frames": list(frames),
-            "stream": {"bytes": 9, "crc": 9},
+            "stream": {"bytes": 9 + 2 * len(frames), "crc": 9},
             "result": {"bytes": 9, "starts": "b'...'"},
         }
         none = frozenset[int]()
