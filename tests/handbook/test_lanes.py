@@ -444,35 +444,35 @@ def test_the_frames_of_a_run_are_recorded_and_drawn(program: Write) -> None:
     assert "\\x" not in said
 
 
+def came(size: int, *frames: str, **more: Any) -> recordings.Event:
+    """Return a recv() of a client, which brought frames of a WebSocket connection."""
+    return {
+        "lane": "client",
+        "call": "recv",
+        "line": 3,
+        "socket": 1,
+        "fd": 3,
+        "begin": 1,
+        "end": 2,
+        "arguments": [100],
+        "frames": list(frames),
+        "result": {"bytes": size, "starts": "b'...'"},
+        **more,
+    }
+
+
+def made_of(*events: recordings.Event) -> recordings.Recording:
+    lanes, none = ("client", "server"), frozenset[int]()
+    return recordings.Recording("x", {"": ""}, lanes, events, none, none, alone=False)
+
+
 def test_frames_of_a_thread_may_come_in_one_call_or_two() -> None:
-    def received(size: int, *frames: str) -> recordings.Event:
-        return {
-            "lane": "client",
-            "call": "recv",
-            "line": 3,
-            "socket": 1,
-            "fd": 3,
-            "begin": 1,
-            "end": 2,
-            "arguments": [100],
-            "frames": list(frames),
-            "result": {"bytes": size, "starts": "b'...'"},
-        }
-
-    def recording(*events: recordings.Event) -> recordings.Recording:
-        lanes, none = ("client", "server"), frozenset[int]()
-        return recordings.Recording(
-            "x", {"": ""}, lanes, events, none, none, alone=False
-        )
-
     path = snippet.ROOT / "snippets/sockets/conversation.py"
     program = snippet.read(path)
-    one = recording(received(12, 'TEXT "a"', 'TEXT "bcd"'))
-    two = recording(
-        received(5, 'TEXT "a"', "part of TEXT 3 bytes"), received(7, 'TEXT "bcd"')
-    )
+    one = made_of(came(12, 'TEXT "a"', 'TEXT "bcd"'))
+    two = made_of(came(5, 'TEXT "a"', "part of TEXT 3 bytes"), came(7, 'TEXT "bcd"'))
     assert compare.diff(one, two, program) == ""
-    other = recording(received(5, 'TEXT "a"'), received(7, 'TEXT "xyz"'))
+    other = made_of(came(5, 'TEXT "a"'), came(7, 'TEXT "xyz"'))
     assert compare.diff(one, other, program)
 
 
@@ -615,24 +615,8 @@ def test_how_often_a_heart_beats_is_no_difference(
     same: bool,  # noqa: FBT001
 ) -> None:
     def received(*frames: str) -> recordings.Recording:
-        event: recordings.Event = {
-            "lane": "client",
-            "call": "recv",
-            "line": 3,
-            "socket": 1,
-            "fd": 3,
-            "begin": 1,
-            "end": 2,
-            "by": "loop",
-            "arguments": [1000],
-            "frames": list(frames),
-            "stream": {"bytes": 9 + 2 * len(frames), "crc": 9},
-            "result": {"bytes": 9, "starts": "b'...'"},
-        }
-        none = frozenset[int]()
-        return recordings.Recording(
-            "x", {"": ""}, ("client",), (event,), none, none, alone=False
-        )
+        stream = {"bytes": 9 + 2 * len(frames), "crc": 9}
+        return made_of(came(9, *frames, by="loop", stream=stream))
 
     program = snippet.read(snippet.ROOT / "snippets/sockets/conversation.py")
     one = received('TEXT "a"', "PONG", "CLOSE 1000")
