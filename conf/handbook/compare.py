@@ -13,9 +13,9 @@ A task of asyncio is a lane. What its event loop receives and writes for it is c
 and timed anew in each run: that is compared when joined, without its line, and
 whether it ended with the other side's FIN or this side's close() is not. Nor is
 what a Python or a library chooses: the size of a file's buffer, and a descriptor
-that it keeps before the first socket is made. Of a
-WebSocket connection the frames are compared, in words, and the number of bytes;
-the bytes themselves hold random masks and keys.
+that it keeps before the first socket is made. Of the pings that a timer sends it
+counts whether there were any. Of a WebSocket connection the frames are compared, in
+words, and the number of bytes; the bytes themselves hold random masks and keys.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _WHY = {
     "text": "this differs from run to run",
 }
 _PING = re.compile(r"^(PING|PONG) .*", re.DOTALL)  # libraries fill them at random
-_BEATS = {"PING", "PONG"}
+_BEATS = {"PING", "PONG"}  # a library's timer sends them
 # Which of them a library uses, and for how much at once, is its own affair.
 _CALLS_ALIKE = {"recv_into": "recv", "recvmsg": "recv", "sendmsg": "send"}
 _SENDS = ("send", "sendmsg")
@@ -310,8 +310,8 @@ def _joined(events: list[Event], names: Names, sockets: dict[int, int]) -> list[
 
 def _beats_once(frames: list[str]) -> list[str]:
     """Say only whether there were pings and pongs: how many, and when, is a timer's."""
-    beats = {"PING", "PONG"}
-    return [words for words in frames if words not in beats] + sorted(beats & {*frames})
+    once = sorted(_BEATS & {*frames})
+    return [words for words in frames if words not in _BEATS] + once
 
 
 def _received(event: Event, frames: list[str], before: Event) -> Event:
