@@ -7,14 +7,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import pytest
-
 from handbook.snippet import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-pytestmark = pytest.mark.timeout(180)  # an environment is made, without packages
 
 
 def set_up(folder: Path, python: str = sys.executable) -> tuple[int, str]:
