@@ -143,3 +143,36 @@ def test_who_listens_says_that_nobody_does(
     port = bound.getsockname()[1]
     tool["tell"](port)
     assert capsys.readouterr().out.startswith(f"nobody listens on port {port}")
+
+
+@linux
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_curl_says_what_the_page_quotes() -> None:
+    tools = (ROOT / "docs/reference/tools.md").read_text("utf-8")
+    program = runpy.run_path(str(ROOT / "snippets/reference/curl_numbers.py"))
+
+    def said(behave: str) -> str:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.settimeout(10)
+            url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+            with subprocess.Popen(
+                ["curl", "-sS", "-m", "10" if behave else "0.5", url],
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as curl:
+                if behave:
+                    client, _ = server.accept()
+                    with client:
+                        client.settimeout(10)
+                        client.recv(65_536)
+                        program[behave](client)
+                return curl.communicate(timeout=20)[1].strip()
+
+    for behave, words in (
+        ("", "Operation timed out"),
+        ("leave", "Empty reply from server"),
+        ("reset", "Recv failure: Connection reset by peer"),
+        ("greet", "Received HTTP/0.9 when not allowed"),
+    ):
+        assert words in said(behave)
+        assert f"`{words}`" in tools
