@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from handbook import chromium
+from handbook import chromium, needs
 from handbook.problem import Problem
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def in_own_network() -> Callable[..., Any]:
             check=False,
         )
         if "cannot make a network" in done.stderr:
-            pytest.skip("this user may not make a network namespace with settings")
+            pytest.skip(needs.reason("network namespaces"))
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -6,9 +6,8 @@ import sys
 
 import pytest
 
-from handbook import check, compare, record, recordings, snippet
+from handbook import check, compare, needs, record, recordings, snippet
 from handbook.problem import Problem
-from handbook.pytest_plugin import NETWORK
 
 PARTNERS = snippet.companions_of_pairs()
 PROGRAMS = [
@@ -29,9 +28,7 @@ def test_program_does_what_its_recording_says(name: str) -> None:
         pytest.fail(str(problem), pytrace=False)
     if missing:
         assert len(now.transcripts[""].splitlines()) == 1
-        if snippet.OF_THE_NETWORK.keys() >= set(missing):
-            pytest.skip(f"{name}: {NETWORK}{' and no '.join(missing)}")
-        pytest.skip(f"{name} needs {', '.join(missing)}")
+        pytest.skip(needs.reason(*missing))
     if sys.platform != "linux":
         pytest.skip("it ran; recordings are compared on Linux only")
     difference = compare.diff(recorded, now, program)

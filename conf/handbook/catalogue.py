@@ -21,9 +21,9 @@ from sphinx.util import logging
 
 from handbook import archive, boxes, facts, pages
 from handbook.base import Directive, html
+from handbook.needs import FILES
 from handbook.problem import Problem
 from handbook.snippet import (
-    FILES,
     ROOT,
     Snippet,
     companions,

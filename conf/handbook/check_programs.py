@@ -10,10 +10,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from handbook import claims, errors, pages, recordings
+from handbook.needs import CONDITIONS, SYSTEMS
 from handbook.problem import Problem, place
 from handbook.snippet import (
-    OF_THE_NETWORK,
-    SYSTEMS,
     companions,
     companions_of_pairs,
     find,
@@ -119,7 +118,7 @@ def named(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pro
                 f"a file named {snippet.name}.py hides Python's module {snippet.name}",
                 "give it another name",
             )
-        known = {each.lower(): each for each in (*SYSTEMS, *OF_THE_NETWORK, "root")}
+        known = {each.lower(): each for each in (*SYSTEMS, *CONDITIONS)}
         for need in snippet.needs:
             if known.get(need.lower(), need) != need:
                 yield Problem(

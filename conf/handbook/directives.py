@@ -16,8 +16,9 @@ from sphinx.util.docutils import SphinxRole
 
 from handbook import base, boxes, compare, pages, timeline
 from handbook.base import Directive, find_claim, html, sentence, temporary, tick, wide
+from handbook.needs import FILES
 from handbook.problem import Problem
-from handbook.snippet import FILES, Snippet
+from handbook.snippet import Snippet
 from handbook.snippet import read as read_snippet
 
 if TYPE_CHECKING:

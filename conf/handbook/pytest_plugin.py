@@ -6,18 +6,18 @@ import datetime
 import os
 import platform
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from handbook import claims, record
+from handbook import claims, needs, record
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from handbook.problem import Problem
 
-NETWORK = "the network of this machine has no "  # a reason that holds for CI, too
 _RANK = {"passed": 0, "skipped": 1, "failed": 2}
 
 
@@ -54,7 +54,8 @@ def pytest_runtest_makereport() -> Generator[
 ]:
     """Let nothing be skipped on the machines of CI: there, a lack is a fault.
 
-    But for what a network is like: that cannot be installed.
+    But for what a network is like, and for the rights of a plain user: no package
+    brings them.
     """
     report = yield
     if (
@@ -63,15 +64,37 @@ def pytest_runtest_makereport() -> Generator[
         and os.environ.get("CI") == "true"
         and sys.platform == "linux"
     ):
-        reason = report.longrepr
-        told = reason[2] if isinstance(reason, tuple) else str(reason)
-        if NETWORK in told:
+        told = _reason(report)
+        if needs.excused(told):
             return report
         report.outcome = "failed"
-        report.longrepr = (
-            f"{told}\n  To mend it: install it in .ci/run; CI skips nothing"
-        )
+        report.longrepr = f"{told}\n  To mend it: {_remedy_in_ci(told)}"
     return report
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    found = report.longrepr
+    told = found[2] if isinstance(found, tuple) else str(found)
+    return told.removeprefix("Skipped: ")
+
+
+def _remedy_in_ci(told: str) -> str:
+    lacking = needs.lacking(told)
+    if not lacking:
+        return (
+            "CI skips nothing: take the skip away, or say what the test needs with "
+            "tests/support/needing.py"
+        )
+    if {*lacking} & {*needs.RIGHTS}:
+        return "let CI run as root, in a container that may (--privileged)"
+    return "name the package in .ci/packages; CI skips nothing"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say once for each kind of thing what was skipped, and what would run it."""
+    kinds = Counter(map(_reason, terminalreporter.stats.get("skipped", [])))
+    for told, count in sorted(kinds.items()):
+        terminalreporter.write_line(f"SKIPPED [{count}] {told}")
 
 
 class _Outcomes:

@@ -17,16 +17,13 @@ from __future__ import annotations
 
 import ast
 import functools
-import importlib.metadata
-import os
 import re
 import shlex
-import shutil
-import socket
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from handbook import needs
+from handbook.needs import FILES, PACKAGE, is_file
 from handbook.problem import Problem, place
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,55 +34,12 @@ MARKER = re.compile(
 )
 FIELD = re.compile(r"^(?P<key>[A-Z][a-z]+): +(?P<value>.+)$")
 FIELDS = ("Needs", "Varies", "Pair", "Port")
-SYSTEMS = ("Linux", "macOS", "Windows")
-# What is shown as it is, and may be a program's companion: its colours on a page.
-FILES = {".html": "html", ".js": "javascript", ".mjs": "javascript", ".conf": "nginx"}
-PACKAGE = "pip install "
 PLACEHOLDERS = {
     "int": r"\d+",
     "seconds": r"\d+(?:\.\d+)?",
     "hex": r"[0-9a-fA-F]+",
     "text": r".+?",
 }
-
-
-def _has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6) as sock:
-            sock.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
-
-
-def _protects_ports() -> bool:
-    path = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")  # ip(7)
-    return path.exists() and int(path.read_text()) == 1024
-
-
-def _sends_cookies() -> bool:
-    path = Path("/proc/sys/net/ipv4/tcp_syncookies")  # tcp(7)
-    return path.exists() and int(path.read_text()) != 0
-
-
-# What a machine's network has or has not: nobody can install it, not even for CI.
-OF_THE_NETWORK = {
-    "IPv6": _has_ipv6,
-    "privileged ports": _protects_ports,
-    "SYN cookies": _sends_cookies,
-}
-
-
-def _is_file(need: str) -> bool:
-    return " " not in need and Path(need).suffix in {".py", *FILES}
-
-
-def _installed(package: str) -> bool:
-    try:
-        importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -168,7 +122,7 @@ class Snippet:
     @property
     def companions(self) -> tuple[str, ...]:
         """Files that must lie beside the program."""
-        return tuple(need for need in self.needs if _is_file(need))
+        return tuple(need for need in self.needs if is_file(need))
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -261,25 +215,8 @@ class Snippet:
 
     def missing(self) -> list[str]:
         """Say what this machine lacks of what the program needs."""
-        lacking = []
-        for need in self.needs:
-            if need in SYSTEMS:
-                here = {"linux": "Linux", "darwin": "macOS", "win32": "Windows"}
-                present = here.get(sys.platform) == need
-            elif need in OF_THE_NETWORK:
-                present = OF_THE_NETWORK[need]()
-            elif need == "root":
-                present = hasattr(os, "geteuid") and os.geteuid() == 0
-            elif _is_file(need):
-                present = (self.path.parent / need).exists()
-            elif need.startswith(PACKAGE):
-                present = _installed(need.removeprefix(PACKAGE))
-            else:
-                path = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin"
-                present = shutil.which(need, path=path) is not None
-            if not present:
-                lacking.append(need)
-        return lacking
+        folder = self.path.parent
+        return [need for need in self.needs if not needs.present(need, folder)]
 
 
 def read(path: Path, root: Path = ROOT) -> Snippet:

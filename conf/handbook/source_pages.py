@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handbook import boxes, claims, memory
+from handbook.needs import FILES
 from handbook.problem import Problem
-from handbook.snippet import FILES, read_all
+from handbook.snippet import read_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ Each deaf client has a socket filter that drops whatever comes, so it never sees
 the SYN-ACK and never sends the ACK. The kernel's log gets a warning for it:
 "Possible SYN flooding on port ...".
 
-Needs: Linux, SYN cookies
+Needs: Linux, SYN cookies, socket filters
 Varies: {int} half-open
 """
 
@@ -83,4 +83,9 @@ if sys.platform != "linux":
 elif not COOKIES.exists() or COOKIES.read_text().strip() == "0":
     print("This program needs SYN cookies, and net.ipv4.tcp_syncookies is 0 here.")
 else:
-    main()
+    try:
+        main()
+    except PermissionError:
+        print(
+            "This program needs root: this kernel gives socket filters to nobody else."
+        )

@@ -2,7 +2,7 @@
 
 A filter drops all that comes for the client, as if the cable were cut.
 
-Needs: Linux
+Needs: Linux, socket filters
 Varies: after {seconds} seconds
 """
 
@@ -60,10 +60,11 @@ def main() -> None:
         client = socket.create_connection(listener.getsockname(), timeout=5)
         server, _ = listener.accept()
     with client, server:
-        print("as it is:   ", settings(client))
+        at_first = settings(client)
         watch(client, idle=1, interval=1, count=2)
-        print("as you like:", settings(client))
         cut_off(client)
+        print("as it is:   ", at_first)
+        print("as you like:", settings(client))
         began = time.monotonic()
         try:
             print("recv() ->", client.recv(1024))
@@ -73,6 +74,11 @@ def main() -> None:
 
 
 if sys.platform == "linux":
-    main()
+    try:
+        main()
+    except PermissionError:
+        print(
+            "This program needs root: this kernel gives socket filters to nobody else."
+        )
 else:
     print("This program needs Linux: a socket filter cuts the connection.")

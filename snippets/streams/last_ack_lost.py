@@ -3,7 +3,7 @@
 The server's socket gets a filter that drops whatever comes, so it misses the ACK of
 its FIN. When the filter is gone, TIME-WAIT answers the FIN that is sent again.
 
-Needs: Linux
+Needs: Linux, socket filters
 """
 
 import ctypes
@@ -53,8 +53,9 @@ def main() -> None:
         server.settimeout(5)
         near, far = client.getsockname()[1], server.getsockname()[1]
         client.close()
-        print("client: close(); server: recv() ->", server.recv(1))
+        end = server.recv(1)
         set_filter(server, SO_ATTACH_FILTER)
+        print("client: close(); server: recv() ->", end)
         server.shutdown(socket.SHUT_WR)
         print("server: its FIN was sent, the ACK is lost")
         print("  client:", wait_for(near, far, "TIME-WAIT"))
@@ -68,6 +69,11 @@ def main() -> None:
 
 
 if sys.platform == "linux":
-    main()
+    try:
+        main()
+    except PermissionError:
+        print(
+            "This program needs root: this kernel gives socket filters to nobody else."
+        )
 else:
     print("This program needs Linux: it uses a socket filter and /proc/net.")

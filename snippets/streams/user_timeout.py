@@ -2,7 +2,7 @@
 
 Filters drop all that comes for the clients, as if their cables were cut.
 
-Needs: Linux
+Needs: Linux, socket filters
 """
 
 import contextlib
@@ -76,6 +76,11 @@ def main() -> None:
 
 
 if sys.platform == "linux":
-    main()
+    try:
+        main()
+    except PermissionError:
+        print(
+            "This program needs root: this kernel gives socket filters to nobody else."
+        )
 else:
     print("This program needs Linux: it has TCP_USER_TIMEOUT and socket filters.")

@@ -2,7 +2,7 @@
 
 A filter drops all that comes for the client, as if the cable were cut.
 
-Needs: Linux
+Needs: Linux, socket filters
 """
 
 import ctypes
@@ -119,6 +119,8 @@ def strike(cause: str, clients: list[socket.socket], peers: list[socket.socket])
 
 def main() -> None:
     """Try each way on each cause, all at once, and print them as a table."""
+    with socket.socket() as probe:
+        set_filter(probe, SO_ATTACH_FILTER)  # a PermissionError comes before all else
     table: dict[tuple[str, str], str] = {}
     clients: dict[tuple[str, str], socket.socket] = {}
     processes: dict[str, int] = {}
@@ -154,6 +156,11 @@ def main() -> None:
 
 
 if sys.platform == "linux":
-    main()
+    try:
+        main()
+    except PermissionError:
+        print(
+            "This program needs root: this kernel gives socket filters to nobody else."
+        )
 else:
     print("This program needs Linux: a socket filter cuts the connection.")

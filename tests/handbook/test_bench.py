@@ -13,6 +13,7 @@ import pytest
 
 from handbook import (
     bench,
+    needs,
     pages,
     record,
     recordings,
@@ -97,7 +98,7 @@ def test_programs_outputs_and_claims_are_written_out(
     text = plain.markdown(page.text, chapter)
     for block in page.named("literalinclude"):
         program = snippet.read((chapter.parent / block.argument).resolve())
-        language = snippet.FILES.get(program.path.suffix, "python")
+        language = needs.FILES.get(program.path.suffix, "python")
         assert f"```{language}\n{program.clean}```\n" in text
         if "pyobject" in block.options:
             kind = block.options["pyobject"].rpartition(".")[2]

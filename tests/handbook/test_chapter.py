@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from handbook import chapter
 from handbook.problem import Problem
 from handbook.snippet import ROOT
+from needing import needing
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="recordings are of Linux")
 NAME = "sockets/a-conversation"
@@ -141,7 +141,7 @@ def test_a_browser_opens_where_somebody_sees_it(
     assert chapter.has_screen() == bool(opened)
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@needing("make")
 @pytest.mark.parametrize(
     ("words", "says"),
     [

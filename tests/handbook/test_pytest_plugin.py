@@ -1,4 +1,4 @@
-"""On the machines of CI nothing is skipped, but for what a network is like."""
+"""Skips: told once for each kind, and on the machines of CI a fault."""
 
 from __future__ import annotations
 
@@ -9,24 +9,40 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handbook.pytest_plugin import NETWORK
+from handbook import needs
 from handbook.snippet import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+TESTS = f"""
+import pytest
 
-@pytest.mark.skipif(sys.platform != "linux", reason="CI runs on Linux")
-def test_a_skip_is_a_failure_under_ci(tmp_path: Path) -> None:
-    (tmp_path / "test_it.py").write_text(
-        "import pytest\n"
-        "def test_tool():\n    pytest.skip('no such tool')\n"
-        f"def test_network():\n    pytest.skip('x: {NETWORK}IPv6')\n"
-    )
+@pytest.mark.parametrize("number", range(3))
+def test_tool(number):
+    pytest.skip({needs.reason("nginx")!r})
 
-    def told(ci: str) -> str:
+@pytest.mark.skipif(True, reason={needs.reason("root")!r})
+def test_right():
+    pass
+
+def test_network():
+    pytest.skip({needs.reason("IPv6")!r})
+
+def test_purpose():
+    pytest.skip("it is late")
+"""
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> dict[str, str]:
+    """Run the tests above without CI and with it; what pytest says of each."""
+    (tmp_path / "test_it.py").write_text(TESTS)
+
+    def run(ci: str) -> str:
+        plugins = ("-p", "handbook.pytest_plugin", "-p", "no:cacheprovider")
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "handbook.pytest_plugin", "-rs"],
+            [sys.executable, "-m", "pytest", *plugins, "-n", "2"],
             cwd=tmp_path,
             env={**os.environ, "CI": ci, "PYTHONPATH": str(ROOT / "conf")},
             capture_output=True,
@@ -36,8 +52,39 @@ def test_a_skip_is_a_failure_under_ci(tmp_path: Path) -> None:
         )
         return done.stdout
 
-    assert "2 skipped" in told("")
-    under_ci = told("true")
-    assert "1 failed, 1 skipped" in under_ci
-    assert "no such tool" in under_ci
-    assert "To mend it: install it in .ci/run; CI skips nothing" in under_ci
+    return {"here": run(""), "ci": run("true")}
+
+
+def test_each_kind_of_skip_is_told_once_with_what_would_run_it(
+    told: dict[str, str],
+) -> None:
+    rows = [row for row in told["here"].splitlines() if row.startswith("SKIPPED")]
+    assert rows == [
+        "SKIPPED [1] it is late",
+        "SKIPPED [1] needs IPv6; to run it: sysctl -w net.ipv6.conf.all.disable_ipv6=0",
+        "SKIPPED [3] needs nginx; to run it: apt install nginx-light (Debian, Ubuntu)",
+        f"SKIPPED [1] needs root; to run it: {needs.AS_ROOT}",
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="CI runs on Linux")
+def test_a_skip_is_a_failure_under_ci(told: dict[str, str]) -> None:
+    assert "name the package in .ci/packages; CI skips nothing" in told["ci"]
+    assert "CI skips nothing: take the skip away" in told["ci"]
+    as_root = os.geteuid() == 0
+    assert ("let CI run as root" in told["ci"]) is as_root
+    ended = "4 failed, 1 skipped, 1 error" if as_root else "4 failed, 2 skipped"
+    assert ended in told["ci"]
+
+
+@pytest.mark.parametrize("need", [*needs.CONDITIONS, *needs.DEBIAN, "Linux", "lsof"])
+def test_a_reason_says_what_is_missing_and_what_brings_it(need: str) -> None:
+    reason = needs.reason(need)
+    assert needs.lacking(reason) == [need]
+    assert needs.remedy(need) in reason
+
+
+def test_packages_that_a_reason_names_are_those_of_ci() -> None:
+    packages = (ROOT / ".ci/packages").read_text().split("\n")
+    for need in needs.DEBIAN:
+        assert {*needs.DEBIAN[need].split()} <= {*packages}, need

@@ -7,7 +7,7 @@ import io
 import json
 import socket
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="recordings are made on Linux"
 )
 
+DECLARED = "\n\n        Varies: send() -> {int} of\n        "
 TALK = '''
     """Both ends of one connection."""
 
@@ -160,6 +161,44 @@ def test_what_varies_undeclared_is_refused_and_declared_is_not(program: Write) -
     (mark,) = compare.marks(made.transcripts[""], made, declared.varies)
     assert mark.name == "<hex>"
     assert made.transcripts[""][mark.start : mark.end] in made.transcripts[""].split()
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_what_is_declared_of_a_calls_result_is_declared_of_the_call(
+    program: Write, *, declared: bool
+) -> None:
+    read = program(f'''
+        """Sends more than there is room for.{DECLARED * declared}"""
+
+        import socket
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(5)
+            client = socket.create_connection(listener.getsockname(), timeout=5)
+            server, _ = listener.accept()
+        with client, server:
+            client.settimeout(0)
+            print("send() ->", client.send(bytes(50_000_000)), "of 50000000")
+    ''')
+    here = record.run(read)
+
+    def elsewhere(event: dict[str, Any]) -> dict[str, Any]:
+        """Let another kernel have taken other numbers of bytes."""
+        if event["call"] != "send":
+            return event
+        rows = [
+            {**row, "unread": row["unread"] and row["unread"] + 1}
+            for row in event["kernel"]
+        ]
+        return {**event, "result": event["result"] + 1, "kernel": rows}
+
+    there = dataclasses.replace(
+        here,
+        transcripts={"": "send() -> 4 of 50000000\n"},
+        events=tuple(map(elsewhere, here.events)),
+    )
+    assert here.alone
+    assert bool(compare.diff(here, there, read)) is not declared
 
 
 def test_threads_are_lanes_with_their_names(program: Write) -> None:

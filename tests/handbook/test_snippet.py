@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handbook import snippet
+from handbook import needs, snippet
 from handbook.problem import Problem
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def test_a_network_has_ipv6_and_the_like_or_not(
 ) -> None:
     read = program(f'"""Good.\n\nNeeds: {need}\n"""\n')
     assert set(read.missing()) <= {need}
-    monkeypatch.setitem(snippet.OF_THE_NETWORK, need, lambda: False)
-    assert read.missing() == [need]
-    monkeypatch.setitem(snippet.OF_THE_NETWORK, need, lambda: True)
-    assert read.missing() == []
+    for here in (True, False):
+        condition = needs.Condition(lambda here=here: here, "buy one")
+        monkeypatch.setitem(needs.CONDITIONS, need, condition)
+        assert read.missing() == ([] if here else [need])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handbook.claims import claim
+from needing import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,6 +160,7 @@ def dialled(address: tuple[str, int], sockets: ExitStack) -> socket.socket:
 
 def deafen(client: socket.socket) -> None:
     """Make the kernel drop all that comes for a socket, so it never sends an ACK."""
+    require("socket filters")
     drop = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
     program = struct.pack("HP", 1, ctypes.addressof(drop))
     client.setsockopt(socket.SOL_SOCKET, 26, program)  # SO_ATTACH_FILTER

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handbook.claims import claim
+from needing import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -426,9 +427,7 @@ def test_a_closed_reuseport_socket_takes_its_queue_along(sockets: ExitStack) -> 
 
     When one is closed, the clients in its queue are reset, though another listens on.
     """
-    migrate = Path("/proc/sys/net/ipv4/tcp_migrate_req")
-    if migrate.exists() and migrate.read_text().strip() != "0":
-        pytest.skip("this kernel is set to hand them over (tcp_migrate_req)")
+    require("queues that end with their listener")
     one = sockets.enter_context(socket.create_server(("127.0.0.1", 0), reuse_port=True))
     address = one.getsockname()
     other = sockets.enter_context(socket.create_server(address, reuse_port=True))

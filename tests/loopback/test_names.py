@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handbook.claims import cited, claim
+from handbook.needs import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +75,7 @@ def with_both(in_own_network: OwnNetwork) -> OwnNetwork:
     def run(program: str) -> Any:
         told = in_own_network(BOTH + program)
         if told == "no IPv6":
-            pytest.skip("the network of this machine has no IPv6")
+            pytest.skip(reason("IPv6"))
         return told
 
     return run

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handbook.claims import claim
+from needing import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -398,9 +399,7 @@ def test_who_waits_for_a_server_that_stops_is_reset(sockets: ExitStack) -> None:
 
     The kernel does not hand them to the others.
     """
-    migrate = Path("/proc/sys/net/ipv4/tcp_migrate_req")
-    if migrate.exists() and migrate.read_text().strip() != "0":
-        pytest.skip("this kernel is set to hand them over (tcp_migrate_req)")
+    require("queues that end with their listener")
     one = listening(sockets, (HERE, 0), socket.SO_REUSEPORT)
     stops = listening(sockets, address_of(one), socket.SO_REUSEPORT)
     for _ in range(64):

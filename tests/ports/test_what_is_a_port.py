@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handbook.claims import claim
+from handbook.needs import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -469,7 +470,7 @@ def test_a_plain_user_may_not_bind_low_ports() -> None:
     first = int((SETTINGS / "ip_unprivileged_port_start").read_text())
     low = [port for port in (1, 80, first - 1) if 0 < port < first]
     if not low:
-        pytest.skip("the network of this machine has no privileged ports")
+        pytest.skip(reason("privileged ports"))
     high = [port for port in (80, first) if first <= port and port > 0]
     ran = subprocess.run(
         [sys.executable, "-c", BIND_AS_PLAIN_USER, *map(str, low + high)],

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from addresses import needs_ipv6
 from handbook.claims import cited, claim
+from needing import needing, require
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -176,9 +176,7 @@ def test_an_address_of_another_machine_cannot_be_bound() -> None:
 
     On Linux an option or a setting can allow it: IP_FREEBIND, ip_nonlocal_bind.
     """
-    with open("/proc/sys/net/ipv4/ip_nonlocal_bind") as setting:  # noqa: PTH123
-        if setting.read().strip() != "0":
-            pytest.skip("this machine may bind any address (ip_nonlocal_bind)")
+    require("addresses bound only where they are")
     with socket.socket() as sock, pytest.raises(OSError, match="requested") as caught:
         sock.bind((NOBODYS, 0))
     assert caught.value.errno == errno.EADDRNOTAVAIL
@@ -240,7 +238,7 @@ def test_only_overlapping_addresses_conflict(
 
 
 @linux
-@needs_ipv6
+@needing("IPv6")
 @pytest.mark.parametrize("second", V4 + V6)
 @pytest.mark.parametrize("first", V6)
 @claim("dual-stack-takes-both", "ipv6(7) IPV6_V6ONLY")
@@ -260,7 +258,7 @@ def test_the_ipv6_wildcard_takes_ipv4_too(
 
 
 @linux
-@needs_ipv6
+@needing("IPv6")
 def test_python_makes_servers_for_ipv6_alone(sockets: ExitStack) -> None:
     for host, only in (("::", 1), ("::1", 1)):
         made = socket.create_server((host, 0), family=socket.AF_INET6)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from handbook.needs import reason
+
 PAGE = Path(__file__).parents[2] / "docs/reference/port-numbers.md"
 ROW = re.compile(r"^\| (?P<port>\d+) \| (?P<name>[\w-]+) \|", re.MULTILINE)
 
@@ -35,7 +37,7 @@ def test_the_table_has_forty_ports_in_their_order() -> None:
 
 def test_each_name_has_the_port_that_the_system_gives_it() -> None:
     if not ports_of("ssh"):
-        pytest.skip("no list of services here: install netbase")
+        pytest.skip(reason("names of services"))
     known = {name: ports_of(name) for _, name in rows()}
     wrong = [row for row in rows() if known[row[1]] not in (set(), {row[0]})]
     assert not wrong

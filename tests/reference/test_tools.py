@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import runpy
-import shutil
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from handbook.claims import claim
 from handbook.snippet import ROOT
+from needing import needing, require
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="it is about Linux")
-IPV6 = Path("/proc/net/if_inet6").exists()
 NOBODY = 65534
 
 # Who calls this is to other processes of the same user like somebody else's:
@@ -56,8 +54,7 @@ def test_ss_shows_the_row_of_a_stranger_without_its_process(
 
     To others it shows the same row without a name.
     """
-    if shutil.which("ss") is None:
-        pytest.skip("needs ss")
+    require("ss")
     own = says(listener.getsockname()[1])
     assert f"pid={os.getpid()}," in own
     if os.geteuid() == 0:
@@ -119,7 +116,7 @@ def test_who_listens_finds_each_process_that_holds_the_socket(
 
 
 @linux
-@pytest.mark.skipif(not IPV6, reason="there is no IPv6 here")
+@needing("IPv6")
 @pytest.mark.parametrize("host", ["::1", "::"])
 def test_who_listens_sees_a_server_on_ipv6(
     host: str, sockets: ExitStack, capsys: pytest.CaptureFixture[str]
@@ -146,7 +143,7 @@ def test_who_listens_says_that_nobody_does(
 
 
 @linux
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+@needing("curl")
 def test_curl_says_what_the_page_quotes() -> None:
     tools = (ROOT / "docs/reference/tools.md").read_text("utf-8")
     program = runpy.run_path(str(ROOT / "snippets/reference/curl_numbers.py"))

@@ -16,6 +16,7 @@ import pytest
 
 from arrival import let_arrive
 from handbook.claims import cited, claim
+from handbook.needs import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -666,6 +667,6 @@ def test_without_a_route_there_is_no_own_address() -> None:
         check=False,
     )
     if "unshare:" in done.stderr:
-        pytest.skip("this user may not make a network namespace")
+        pytest.skip(reason("network namespaces"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["[Errno 101] Network is unreachable"] * 2

@@ -19,6 +19,7 @@ import pytest
 
 from arrival import let_arrive
 from handbook.claims import claim
+from needing import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -521,6 +522,7 @@ def test_single_bytes_go_back_and_forth(ends: Ends) -> None:
 @linux
 def test_what_is_not_acknowledged_is_sent_again(ends: Ends) -> None:
     """The other half of tcp-acks-give-stability: a segment is lost, and comes later."""
+    require("socket filters")
     program = runpy.run_path(str(SNIPPETS / "last_ack_lost.py"))
     sender, receiver = ends
     program["set_filter"](receiver, program["SO_ATTACH_FILTER"])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handbook.claims import claim
+from needing import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -515,6 +516,7 @@ def test_a_close_from_both_sides(narrow: Ends) -> None:
 )
 def test_time_wait_repeats_the_last_ack(ends: Ends) -> None:
     """A FIN that is sent again, because its ACK was lost, is answered by TIME-WAIT."""
+    require("socket filters")
     program = runpy.run_path(str(PROGRAMS / "last_ack_lost.py"))
     client, connection = ends
     here, there = client.getsockname(), client.getpeername()

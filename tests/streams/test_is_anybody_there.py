@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handbook.claims import cited, claim
+from needing import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,6 +113,7 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30) as en
 
 def set_filter(sock: socket.socket, option: int) -> None:
     """Make the kernel drop all that comes for a socket, or no longer."""
+    require("socket filters")
     drop = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
     sock.setsockopt(SOL, option, struct.pack("HP", 1, ctypes.addressof(drop)))
 

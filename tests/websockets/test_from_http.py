@@ -21,6 +21,7 @@ import pytest
 import through_nginx
 
 from handbook.claims import cited, claim
+from needing import needing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,10 +29,7 @@ if TYPE_CHECKING:
 
     Web = http.client.HTTPConnection
 
-needs_nginx = pytest.mark.skipif(
-    sys.platform != "linux" or through_nginx.PROGRAM is None,
-    reason="no nginx: install it to run the tests of proxies",
-)
+needs_nginx = needing("Linux", "nginx")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="rests on Linux: TCP_INFO")
 
 HOST = {"Host": "localhost"}

@@ -8,7 +8,6 @@ import json
 import logging
 import re
 import socket
-import sys
 import threading
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from http.server import ThreadingHTTPServer
@@ -34,6 +33,7 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import TextMessage
 
 from handbook.claims import cited, claim
+from needing import needing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -358,10 +358,7 @@ def check_news_comes_through_nginx(where: str) -> None:
             assert got == ["id: run-1", "data: flour"], "nginx keeps it back"
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux" or through_nginx.PROGRAM is None,
-    reason="no nginx: install it to run the tests of proxies",
-)
+@needing("Linux", "nginx")
 def test_a_field_keeps_nginx_from_collecting() -> None:
     field = "X-Accel-Buffering"
     with news() as (where, log, _):

@@ -8,11 +8,9 @@ import http.client
 import importlib.util
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from http import HTTPStatus
@@ -29,6 +27,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.uri import parse_uri
 
 from handbook.claims import cited, claim
+from needing import require
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -58,8 +57,7 @@ def nginx() -> Nginx:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    if sys.platform != "linux" or module.PROGRAM is None:
-        pytest.skip("no nginx: install it to run the tests of proxies")
+    require("Linux", "nginx")
 
     around = module.AROUND
 
@@ -577,9 +575,8 @@ async def check_a_reload_keeps(nginx: Nginx, line: str = "") -> None:
 @contextlib.contextmanager
 def redis_in(folder: str, *options: str) -> Iterator[redis.Redis]:
     """Run a Redis in this folder, and give a client of it."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("no redis-server: install it to run the tests of fan-out")
+    require("redis-server")
+    program = "redis-server"
     path = str(Path(folder, "redis.sock"))
     command = [program, "--port", "0", "--unixsocket", path, "--save", ""]
     with subprocess.Popen(

@@ -9,7 +9,6 @@ import inspect
 import json
 import os
 import re
-import shutil
 import signal
 import ssl
 import subprocess
@@ -33,6 +32,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Origin, Subprotocol
 
 from handbook.claims import cited, claim
+from needing import require
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -110,9 +110,8 @@ class Seen:
 
 @contextlib.asynccontextmanager
 async def chromium(url: str, *, third_party_cookies: bool) -> AsyncIterator[None]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no chromium: install it to run the browser tests")
+    require("chromium")
+    program = "chromium"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         mode = {
             "profile": {"cookie_controls_mode": 0 if third_party_cookies else 1},

@@ -33,9 +33,10 @@ from websockets.sync.client import connect
 from websockets.sync.server import serve
 from websockets.typing import Subprotocol
 
-import addresses
 import processes
 from handbook.claims import claim
+from handbook.needs import reason
+from needing import needing, require
 from processes import Running, command, receive, run
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def test_our_clients_talk_with_the_library(library_port: int) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", pytest.param("::1", marks=addresses.needs_ipv6), "localhost"],
+    ["127.0.0.1", pytest.param("::1", marks=needing("IPv6")), "localhost"],
 )
 @pytest.mark.parametrize("pair", range(2), ids=["threads", "asyncio"])
 def test_each_pair_talks_over_each_address(pair: int, host: str) -> None:
@@ -296,13 +297,12 @@ server.on('connection', socket => {
 def node() -> dict[str, str]:
     """Return the environment in which Node finds Debian's ws."""
     environment = {**os.environ, "NODE_PATH": "/usr/share/nodejs"}
-    if shutil.which("node") is None:
-        pytest.skip("no node: apt install nodejs node-ws")
+    require("node")
     found = subprocess.run(
         ["node", "-e", "require('ws')"], env=environment, check=False, timeout=20
     )
     if found.returncode != 0:
-        pytest.skip("node has no ws: apt install node-ws")
+        pytest.skip(reason("node"))
     return environment
 
 

@@ -13,8 +13,9 @@ from mdit_py_plugins.colon_fence import colon_fence_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 
 from handbook import catalogue, claims, pages, recordings, timeline
+from handbook.needs import FILES
 from handbook.problem import Problem, place
-from handbook.snippet import FILES, by_id
+from handbook.snippet import by_id
 from handbook.snippet import read as read_snippet
 
 if TYPE_CHECKING:
