@@ -22,7 +22,7 @@ SPHINX := $(BIN)/python -m sphinx -n -W --keep-going -c conf
 SOURCES := conf snippets tests
 export PYTHONPATH := conf
 
-.PHONY: help live html zip epub chapter format new-chapter changes links test check
+.PHONY: help live free-port html zip epub chapter format new-chapter changes links test check
 .PHONY: conformance lint types record audit bench clean lock
 
 help:  ## list what make can do
@@ -37,11 +37,14 @@ $(READY): requirements.txt
 	@PYTHON='$(PYTHON)' bash conf/setup.sh '$(VENV)'
 	@touch $@
 
-live: $(READY)  ## serve the site on loopback, rebuild and reload on every edit
-	@$(BIN)/python -m handbook port '$(PORT)'
+# The port is asked for before a set-up that takes minutes.
+live: free-port $(READY)  ## serve the site on loopback, rebuild and reload on every edit
 	@HANDBOOK_LIVE=1 $(BIN)/sphinx-autobuild -n --keep-going -c conf --host 127.0.0.1 --port $(PORT) \
 	  $(if $(NO_BROWSER),,--open-browser) --watch snippets --watch conf --watch tests \
 	  --ignore '*/__pycache__/*' --re-ignore '.*\.pyc$$|.*~$$|.*\.swp$$' $(ARGS) docs build/live
+
+free-port:
+	@python=$$(PYTHON='$(PYTHON)' bash conf/python.sh) && "$$python" -m handbook.port '$(PORT)'
 
 html: $(READY)  ## build the site once, and say where it is
 	@$(SPHINX) -j 4 docs build/html

@@ -32,6 +32,7 @@ The built site:
     columns: tables for the terminal
     colours, accessible: HTML and colours for every reader
     boxes: the frame around a program, its addresses
+    port: whether make live may listen, asked before anything is set up
     cli: what the Makefile calls, by way of __main__
 
 Line: these import Sphinx.

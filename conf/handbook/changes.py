@@ -1,7 +1,8 @@
 """Show which pages a change changes, and what in them: `make changes BASE=origin/main`.
 
-The site is built twice, from the base and from the files as they are, and compared
-as a reader sees it: the text and the pictures of each article, nothing around it.
+The site is built from the base, whose pages are kept for the next time, and from the
+files as they are, and compared as a reader sees it: the text and the pictures of each
+article, nothing around it.
 The answer is a folder of pages, `build/changes`, and a summary in Markdown.
 """
 
@@ -371,22 +372,47 @@ def _build(folder: Path, out: Path, name: str) -> None:
 
 
 def between(base: str, root: Path, out: Path) -> tuple[list[Change], list[Gone]]:
-    """Build the base and the files as they are, compare them, and write the answer."""
+    """Build the base and the files as they are, compare them, and write the answer.
+
+    Neither has results of tests: the ledger would differ in its dates.
+    """
     commit = _git(root, "rev-parse", "--verify", f"{base}^{{commit}}").strip()
+    before = _of_commit(commit, base, root)
     with tempfile.TemporaryDirectory(prefix="handbook-") as temporary:
         folder = Path(temporary)
-        _git(root, "worktree", "add", "--detach", str(folder / "base"), commit)
-        try:
-            # Neither has results of tests: the ledger would differ in its dates.
-            _copy(root, folder / "head")
-            _build(folder / "base", folder / "before", base)
-            _build(folder / "head", folder / "after", "the files as they are")
-            changes = compare(folder / "before", folder / "after")
-            lost = gone(folder / "before", folder / "after")
-            write(changes, lost, folder / "after", out)
-        finally:
-            _git(root, "worktree", "remove", "--force", str(folder / "base"))
+        _copy(root, folder / "head")
+        _build(folder / "head", folder / "after", "the files as they are")
+        changes = compare(before, folder / "after")
+        lost = gone(before, folder / "after")
+        write(changes, lost, folder / "after", out)
     return changes, lost
+
+
+def _of_commit(commit: str, name: str, root: Path) -> Path:
+    """Give the site of a commit, built now or by an earlier call.
+
+    The last one is kept: a change is looked at again and again against one base. It
+    is built anew when the packages are others.
+    """
+    packages = root / "requirements.txt"
+    with_them = _hash(packages.read_bytes() if packages.is_file() else b"")
+    folder = root / "build" / "changes-base"
+    kept = folder / f"{commit[:12]}-{with_them}"
+    if kept.is_dir():
+        return kept
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="handbook-") as temporary:
+        source = Path(temporary) / "base"
+        _git(root, "worktree", "add", "--detach", str(source), commit)
+        try:
+            _build(source, Path(temporary) / "site", name)
+        finally:
+            _git(root, "worktree", "remove", "--force", str(source))
+        half = folder / "half"  # a build that is interrupted leaves no whole site
+        shutil.move(Path(temporary) / "site", half)
+        half.rename(kept)
+    return kept
 
 
 def main(arguments: list[str], root: Path = ROOT) -> int:
@@ -403,7 +429,7 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
         changes, lost = compare(*chosen.sites), gone(*chosen.sites)
         write(changes, lost, chosen.sites[1], chosen.out)
     else:
-        print("building the site twice: that takes a minute or two", flush=True)
+        print("building the site, before and after: a minute or two", flush=True)
         changes, lost = between(chosen.base, root, chosen.out)
     print(summary(changes, lost))
     print(f"What was taken away and added: {chosen.out / 'index.html'}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import socket
 import sys
 from pathlib import Path
 
@@ -36,8 +35,6 @@ def main(arguments: list[str]) -> int:
     fresh = commands.add_parser("new-chapter", help="write a chapter to start from")
     fresh.add_argument("part")
     fresh.add_argument("name")
-    port = commands.add_parser("port", help="see whether a port of 127.0.0.1 is free")
-    port.add_argument("number")
     commands.add_parser("changes", help="show what a change does to the pages")
     indexing = commands.add_parser("index", help="make a built site's search index")
     indexing.add_argument("site", type=Path)
@@ -60,10 +57,8 @@ def main(arguments: list[str]) -> int:
         return 1
 
 
-def _run(chosen: argparse.Namespace) -> int:  # noqa: PLR0911 - one a command
+def _run(chosen: argparse.Namespace) -> int:
     match chosen.command:
-        case "port":
-            return _port(chosen.number)
         case "index":
             print(search.index(chosen.site))
             return 0
@@ -124,22 +119,6 @@ def _chosen(names: list[str], root: Path) -> list[Snippet]:
                 "name a part, or one of: " + ", ".join(nearest(name, known) or known),
             )
     return list(chosen.values())
-
-
-def _port(number: str) -> int:
-    if not (number.isascii() and number.isdigit() and 1 <= int(number) <= 65535):
-        raise Problem(
-            f"PORT={number}", "not a port from 1 to 65535", "make live PORT=8001"
-        )
-    try:
-        with socket.create_server(("127.0.0.1", int(number))):
-            return 0
-    except OSError as error:
-        raise Problem(
-            f"PORT={number}",
-            f"cannot listen on 127.0.0.1: {error.strerror}",
-            "end the program that has the port, or take another: make live PORT=8001",
-        ) from error
 
 
 def _new_chapter(part: str, name: str, root: Path) -> int:

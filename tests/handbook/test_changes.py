@@ -182,6 +182,12 @@ def test_a_commit_and_the_files_as_they_are_are_built_and_compared(
         text=True,
     )
     assert len(done.stdout.splitlines()) == 1
+    # The base is built once: what stands in its site now is what is compared with.
+    (site,) = (repository / "build/changes-base").iterdir()
+    old = site / "sockets/a-conversation.html"
+    old.write_text(old.read_text().replace("Either side.", "Either way."))
+    assert changes.main(["--base", "HEAD"], repository) == 0
+    assert "Either <del>way.</del>" in out.read_text()
 
 
 def test_a_base_and_a_site_that_are_none_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -88,3 +89,11 @@ def test_packages_that_a_reason_names_are_those_of_ci() -> None:
     packages = (ROOT / ".ci/packages").read_text().split("\n")
     for need in needs.DEBIAN:
         assert {*needs.DEBIAN[need].split()} <= {*packages}, need
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_newcomers_are_told_all_packages_that_ci_installs(page: str) -> None:
+    rows = (ROOT / ".ci/packages").read_text().splitlines()
+    assumed = {"make", "git", "python3", "python3-venv", "ca-certificates"}
+    wanted = {row for row in rows if not row.startswith("#")} - assumed
+    assert wanted <= {*re.split(r"[\s`)]+", (ROOT / page).read_text())}

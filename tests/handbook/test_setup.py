@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -57,3 +59,26 @@ def test_a_python_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     assert status == 1
     assert "PYTHON=/bin/false is not a Python 3.11 or later with venv" in said
     assert (tmp_path / ".venv").is_symlink()
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_set_up(
+    tmp_path: Path,
+) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            ["make", "live", f"PORT={port}", f"PYTHON={sys.executable}"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode != 0
+    first, remedy, *_ = done.stderr.splitlines()
+    assert first == f"PORT={port}: cannot listen on 127.0.0.1: Address already in use"
+    assert "make live PORT=8001" in remedy
+    assert not (tmp_path / ".venv").exists()
