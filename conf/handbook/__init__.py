@@ -12,6 +12,7 @@ What is there:
     pytest_plugin: keeps how they ended
 Running:
     record: runs a program under `traced/`, which notes its calls
+    conduct: refuses what a run may not do, or leave behind
     assemble: makes a recording of what the run left
     recordings: keeps it in files, and reads it
     compare: says whether two mean the same

@@ -20,10 +20,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handbook import recordings
+from handbook import conduct, recordings
 from handbook.assemble import assemble, picked_twice
 from handbook.compare import diff, masked
-from handbook.problem import Problem, place
+from handbook.problem import Problem
 
 if TYPE_CHECKING:
     import re
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from handbook.snippet import Snippet
 
 TRACED = Path(__file__).resolve().parent / "traced"
-GRACE = 1.0  # seconds in which a helper of the program, such as Python's own, may end
+GRACE = 10.0  # seconds in which a helper of the program, such as Python's own, may end
 TIMEOUT = 20.0  # seconds a program may take, however busy the machine
 TRIES = 4  # of a run, if the kernel picks one port for two sockets
 
 
 def record(snippet: Snippet, times: int = 5) -> Recording:
     """Run a program several times; Problem if runs differ in what is not declared."""
-    first = run(snippet)
+    first = run(snippet, at_rest=True)
     for _ in range(times - 1):
         again = run(snippet)
         difference = diff(first, again, snippet)
@@ -73,7 +73,11 @@ def hear_interrupts() -> None:
 
 
 def run(
-    snippet: Snippet, python: str = sys.executable, timeout: float = TIMEOUT
+    snippet: Snippet,
+    python: str = sys.executable,
+    timeout: float = TIMEOUT,
+    *,
+    at_rest: bool = False,
 ) -> Recording:
     """Run a program (or a pair, together) and say what it printed and did.
 
@@ -81,20 +85,25 @@ def run(
     their number, and those two could not be told apart. For the rest see `run_once`.
     """
     for _ in range(TRIES):
-        made = run_once(snippet, python, timeout)
+        made = run_once(snippet, python, timeout, at_rest=at_rest)
         if not picked_twice(made):
             break
     return made
 
 
 def run_once(
-    snippet: Snippet, python: str = sys.executable, timeout: float = TIMEOUT
+    snippet: Snippet,
+    python: str = sys.executable,
+    timeout: float = TIMEOUT,
+    *,
+    at_rest: bool = False,
 ) -> Recording:
     """Run a program (or a pair, together) once.
 
-    A program that hangs, warns, leaves a socket or a child behind, or ends
-    with another status than 0 raises Problem. Children are ended in any case.
-    `timeout` is in seconds and covers the whole run.
+    A program that hangs, warns, does what `conduct` refuses, or ends with another
+    status than 0 raises Problem. Children are ended in any case. `timeout` is in
+    seconds and covers the whole run; `at_rest` asks also for what only a machine
+    without other work can tell.
     """
     with tempfile.TemporaryDirectory(prefix="handbook-") as folder:
         path = Path(folder) / "events"
@@ -102,6 +111,7 @@ def run_once(
         env = _environment(path, snippet.root)
         deadline = time.monotonic() + timeout
         with contextlib.ExitStack() as ended:
+            ended.callback(_end, env)
             if snippet.roles:
                 programs = _run_pair(snippet, python, env, deadline, ended, path)
             else:
@@ -111,13 +121,20 @@ def run_once(
                 if not program.wait(deadline):
                     raise _hung(snippet, path, timeout)
                 programs = {"": program}
-            left = [name for name, program in programs.items() if program.left_behind()]
+            left = _left_behind(env, programs)
         events = [ast.literal_eval(line) for line in path.read_text().splitlines()]
     for name, program in programs.items():
         _judge_end(snippet, name, program)
-    _judge_leaks(snippet, events)
+    for problem in conduct.refused(snippet, events, at_rest=at_rest):
+        raise problem
     for name, program in programs.items():
-        _judge_rest(snippet, name, program, left=name in left)
+        _judge_rest(snippet, name, program)
+    if left:
+        raise Problem(
+            snippet.where,
+            f"left a child process running (it was ended): {left}",
+            "wait for every child, in a finally",
+        )
     roles = {program.process.pid: name for name, program in programs.items()}
     transcripts = {name: program.text() for name, program in programs.items()}
     made = assemble(snippet, transcripts, events, roles)
@@ -198,7 +215,7 @@ def _hung(snippet: Snippet, events: Path, timeout: float) -> Problem:
         elif event["event"] == "call":
             waiting.pop(key, None)
     stuck = [
-        f"{event['call']}() at {_source(snippet, event)} in {event['thread']}"
+        f"{event['call']}() at {conduct.where(snippet, event)} in {event['thread']}"
         for event in waiting.values()
     ]
     return Problem(
@@ -208,11 +225,6 @@ def _hung(snippet: Snippet, events: Path, timeout: float) -> Problem:
         "bound every blocking call with a time-out, "
         "and let the program end by itself (a pair: on Ctrl-C)",
     )
-
-
-def _source(snippet: Snippet, event: Event) -> str:
-    path = snippet.root / "snippets" / f"{event['program']}.py"
-    return place(snippet.root, path, event["line"])
 
 
 def _judge_end(snippet: Snippet, role: str, program: _Program) -> None:
@@ -242,7 +254,7 @@ def _judge_end(snippet: Snippet, role: str, program: _Program) -> None:
             )
 
 
-def _judge_rest(snippet: Snippet, role: str, program: _Program, *, left: bool) -> None:
+def _judge_rest(snippet: Snippet, role: str, program: _Program) -> None:
     who = f"the {role}" if role else "the program"
     errors = program.text("stderr").strip()
     if snippet.name.startswith("wrong_"):
@@ -255,24 +267,6 @@ def _judge_rest(snippet: Snippet, role: str, program: _Program, *, left: bool) -
             "close what it opened (with, finally) and print what readers "
             "should see to stdout\n" + errors,
         )
-    if left:
-        raise Problem(
-            snippet.where,
-            f"{who} left a child process running (it was ended)",
-            "wait for every child, in a finally",
-        )
-
-
-def _judge_leaks(snippet: Snippet, events: list[Event]) -> None:
-    if snippet.name.startswith("wrong_"):
-        return
-    for event in events:
-        if event["event"] == "leak":
-            raise Problem(
-                _source(snippet, event),
-                "the socket made here is never closed",
-                "use it in a with statement, or close it in a finally",
-            )
 
 
 # Processes
@@ -332,20 +326,6 @@ class _Program:
             return False
         return True
 
-    def left_behind(self) -> bool:
-        """Say whether a child outlives the program by a second, and end it."""
-        give_up = time.monotonic() + GRACE
-        try:
-            while time.monotonic() < give_up:
-                os.killpg(self.process.pid, 0)
-                if not _alive(self.process.pid):
-                    return False
-                time.sleep(0.01)  # waits: no event tells that a process group is empty
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            return False
-        return True
-
     def close(self) -> None:
         """End whatever still runs and let go of the pipes."""
         if self.process.poll() is None:
@@ -360,16 +340,51 @@ class _Program:
                 stream.close()
 
 
-def _alive(group: int) -> bool:
-    """Say whether a process group has a member that is no zombie (proc(5))."""
+def _left_behind(env: dict[str, str], programs: dict[str, _Program]) -> str:
+    """Say which process outlives the programs by `GRACE`; "" if none does."""
+    give_up = time.monotonic() + GRACE
+    groups = {program.process.pid for program in programs.values()}
+    while running := _running(env, groups):
+        if time.monotonic() > give_up:
+            return next(iter(running.values()))
+        time.sleep(0.02)  # waits: no event tells that a process of another is gone
+    return ""
+
+
+def _end(env: dict[str, str]) -> None:
+    """End whatever a run has started and not ended, in other sessions, too."""
+    for process in _running(env, set()):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _running(env: dict[str, str], groups: set[int]) -> dict[int, str]:
+    """Find the processes of a run that are no zombies: their ids, and what they run.
+
+    They are known by their environment, which names the file of this run's events
+    (proc(5)), or by the process groups of the programs. Where there is no /proc, only
+    a group can be asked.
+    """
+    found = {}
+    mark = f"HANDBOOK_EVENTS={env['HANDBOOK_EVENTS']}".encode()
     if not Path("/proc/self/stat").exists():
-        return True
-    for path in Path("/proc").glob("[0-9]*/stat"):
+        for group in groups:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, 0)
+                found[-group] = "one of its process group"
+        return found
+    for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            state, _, process_group = path.read_text().rpartition(") ")[2].split()[:3]
-            if int(process_group) == group and state != "Z":
-                return True
-    return False
+            state, _, group = (
+                folder.joinpath("stat").read_text().rpartition(") ")[2].split()[:3]
+            )
+            if state in "ZX":
+                continue
+            of_run = mark in folder.joinpath("environ").read_bytes().split(b"\0")
+            if of_run or int(group) in groups:
+                words = folder.joinpath("cmdline").read_bytes().split(b"\0")
+                found[int(folder.name)] = b" ".join(words).decode(errors="replace")
+    return found
 
 
 def _environment(events: Path, root: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ line on what it shows and may hold fields, one a line:
     Needs: Linux, root            what the program cannot do without: a system, root,
                                   a command, a file beside it, pip install a-package
     Varies: inode {int}           a piece of its output that differs from run to run
+    Takes: 5 seconds              where the kernel's own timer is the subject
     Pair: server = a.py --port 0  a role of a pair that is recorded together
     Port: listening on port {port}  where the first role prints its port
 
@@ -33,7 +34,9 @@ MARKER = re.compile(
     r"^\s*(?:#|//|<!--) \[(?P<end>/?)(?P<name>[a-z0-9-]+)\](?: -->)?\s*$"
 )
 FIELD = re.compile(r"^(?P<key>[A-Z][a-z]+): +(?P<value>.+)$")
-FIELDS = ("Needs", "Varies", "Pair", "Port")
+FIELDS = ("Needs", "Varies", "Takes", "Pair", "Port")
+SHORT, LONGEST = 3.0, 5.0  # seconds that a program takes, and those it may declare
+TAKES = re.compile(r"(?P<seconds>[45]) seconds")
 PLACEHOLDERS = {
     "int": r"\d+",
     "seconds": r"\d+(?:\.\d+)?",
@@ -91,6 +94,7 @@ class Snippet:
     varies: tuple[Varies, ...] = ()
     roles: tuple[Role, ...] = ()
     port: str | None = None
+    takes: float = SHORT
     _lines: tuple[int, ...] = field(default=(), repr=False)
 
     @property
@@ -291,6 +295,7 @@ def _parsed(path: Path, root: Path, source: str) -> Snippet:
         varies=tuple(varies),
         roles=tuple(roles),
         port=fields["Port"][0] if fields["Port"] else None,
+        takes=_takes(root, path, fields),
         _lines=_shown(lines),
     )
 
@@ -328,7 +333,23 @@ def _roles(root: Path, path: Path, fields: dict[str, list[str]]) -> list[Role]:
     return roles
 
 
-NEAR = re.compile(r"^(?:needs?|var(?:y|ies)|pairs?|ports?) *: *\S", re.IGNORECASE)
+def _takes(root: Path, path: Path, fields: dict[str, list[str]]) -> float:
+    """Read how many seconds a program may take."""
+    if not fields["Takes"]:
+        return SHORT
+    match = TAKES.fullmatch(fields["Takes"][0])
+    if match is None:
+        raise Problem(
+            place(root, path, 1),
+            f"Takes: {fields['Takes'][0]!r} is no time that a program may take",
+            f"write 'Takes: {LONGEST:g} seconds', or make it shorter",
+        )
+    return float(match["seconds"])
+
+
+NEAR = re.compile(
+    r"^(?:needs?|var(?:y|ies)|takes?|pairs?|ports?) *: *\S", re.IGNORECASE
+)
 
 
 def _check_near(root: Path, path: Path, number: int, line: str) -> None:

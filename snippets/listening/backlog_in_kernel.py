@@ -47,7 +47,8 @@ def main() -> None:
     ):
         listener.bind(("127.0.0.1", 0))
         listener.listen(1)
-        listener.settimeout(5)
+        for sock in (listener, first, second, fourth):
+            sock.settimeout(5)
         address = listener.getsockname()
 
         first.connect(address)
@@ -67,7 +68,6 @@ def main() -> None:
         connection, _ = listener.accept()
         with connection:
             print("server: accept(),", wait_for_queue(listener, 1))
-            fourth.settimeout(5)
             fourth.connect(address)
             print("fourth:", wait_for_queue(listener, 2))
 

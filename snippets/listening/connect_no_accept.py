@@ -47,6 +47,7 @@ def main() -> None:
         listener.settimeout(5)
         connection, peer = listener.accept()
         with connection:
+            connection.settimeout(5)
             print("server: accept() -> a second socket, connected to", peer)
             inode = inode_in_kernel(*ports, waiting=19)
             same = inode == os.fstat(connection.fileno()).st_ino

@@ -74,6 +74,7 @@ def main() -> None:
             if connection is None:
                 raise RuntimeError("there was a descriptor for the first client")
             with connection:
+                connection.settimeout(5)
                 print("server: first client accepted")
                 print("server: second client ->", acceptor.accept())
                 connection.sendall(b"welcome")

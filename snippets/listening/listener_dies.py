@@ -11,6 +11,7 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
     address = listener.getsockname()
     with socket.create_connection(address, timeout=5) as first:
         connection, _ = listener.accept()
+        connection.settimeout(5)
         print("first client:  connect(), and the server accepts it")
         with connection, socket.create_connection(address, timeout=5) as second:
             print("second client: connect(), and nobody accepts it")

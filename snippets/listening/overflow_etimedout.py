@@ -6,6 +6,7 @@ instead of two minutes (tcp(7)).
 
 Needs: Linux
 Varies: after {seconds} seconds
+Takes: 5 seconds
 """
 
 import select

@@ -18,7 +18,7 @@ def work(listener: socket.socket, name: str) -> None:
     """Serve one client after the other until the listening socket is shut down."""
     while True:
         try:
-            connection, _ = listener.accept()
+            connection, _ = listener.accept()  # waits: main() ends it by shutdown()
         except OSError as error:
             if error.errno == errno.EINVAL:
                 return

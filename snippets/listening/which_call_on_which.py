@@ -21,6 +21,7 @@ with (
     socket.create_server(("127.0.0.1", 0)) as listener,
     socket.create_connection(listener.getsockname(), timeout=5) as client,
 ):
+    listener.settimeout(5)
     address = listener.getsockname()
     connected, _ = listener.accept()
     with connected:

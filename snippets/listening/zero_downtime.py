@@ -34,6 +34,7 @@ def successor() -> None:
 def main() -> None:
     """Serve, start the successor, hand over; a client dials before each step."""
     ours, theirs = socket.socketpair()
+    ours.settimeout(5)
     command = [sys.executable, __file__, "new"]
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as ended:
         listener.settimeout(5)

@@ -78,7 +78,9 @@ def lay_cable() -> None:
 def listen_in(network: str, host: str, port: int) -> socket.socket:
     """Return a socket that listens in a network."""
     enter(network)
-    return socket.create_server((host, port))
+    server = socket.create_server((host, port))
+    server.settimeout(5)
+    return server
 
 
 def dial_from(network: str, address: str, servers: dict[str, socket.socket]) -> str:
@@ -87,6 +89,8 @@ def dial_from(network: str, address: str, servers: dict[str, socket.socket]) -> 
     port = servers["host"].getsockname()[1]
     own = ("", next(client_ports))
     try:
+        # port: nobody else is in these networks
+        # elsewhere: the addresses are those of the cable between them
         with socket.create_connection((address, port), 5, source_address=own):
             reached = select.select([*servers.values()], [], [], 5)[0]
     except OSError as error:

@@ -13,6 +13,7 @@ import sys
 def look_up(host: str | None, port: int | str | None, family: int = 0) -> None:
     """Print the error that getaddrinfo() raises."""
     try:
+        # elsewhere: nobody is asked, AI_NUMERICHOST takes numbers alone
         socket.getaddrinfo(host, port, family, flags=socket.AI_NUMERICHOST)
     except socket.gaierror as error:
         print(f"{host!r}, {port!r}: {error}")

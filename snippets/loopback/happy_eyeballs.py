@@ -42,6 +42,7 @@ def first_to_answer(found: list[tuple[Any, ...]], seconds: float) -> socket.sock
             if patience <= 0:
                 raise TimeoutError("timed out")
             patience = min(patience, DELAY) if left else patience
+            # waits: the delay before the next address is the subject
             for sock in select.select([], waiting, [], patience)[1]:
                 waiting.remove(sock)
                 error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -89,9 +89,11 @@ def converse(host: str) -> None:
         client.settimeout(5)
         listener.settimeout(5)
         address = listener.getsockname()
+        # elsewhere: both addresses are of this network of its own
         count("connect()", lambda: client.connect(address), packets=3)
         connection, _ = listener.accept()
         with connection:
+            connection.settimeout(5)
             count("send(b'hello')", lambda: client.send(b"hello"), packets=2)
             count("send(b'HELLO')", lambda: connection.send(b"HELLO"), packets=2)
 

@@ -22,6 +22,7 @@ def report(what: str, call: Callable[[], object]) -> None:
 def main() -> None:
     """Dial and bind paths that are missing, stale, taken, of another kind or long."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(5)
         report("missing", lambda: sock.connect(f"{folder}/none.sock"))
 
         stale = f"{folder}/stale.sock"
@@ -36,6 +37,7 @@ def main() -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other_kind:
             other_kind.bind(f"{folder}/datagrams.sock")
             with socket.socket(socket.AF_UNIX) as stream:
+                stream.settimeout(5)
                 address = other_kind.getsockname()
                 report("datagram socket", lambda: stream.connect(address))
                 report("108 bytes", lambda: stream.bind("/" + 107 * "x"))

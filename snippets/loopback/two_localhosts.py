@@ -33,6 +33,7 @@ def dial(host: str, server: socket.socket) -> None:
     address = (host, server.getsockname()[1])
     try:
         own = ("", next(client_ports))
+        # port: nobody else is in this network
         with socket.create_connection(address, 5, source_address=own) as client:
             select.select([server], [], [], 5)  # until it is in the queue
             connection, peer = server.accept()
@@ -54,6 +55,7 @@ def main() -> None:
         print("a server on", told)
         server = socket.create_server((host, 0), family=family, dualstack_ipv6=both)
         with server:
+            server.settimeout(5)
             for dialled in ("127.0.0.1", "::1"):
                 dial(dialled, server)
 

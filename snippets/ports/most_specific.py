@@ -24,6 +24,7 @@ def serve(host: str, port: int) -> None:
         ports.put(listener.getsockname()[1])
         connection, _ = listener.accept()
         with connection:
+            connection.settimeout(5)
             local = connection.getsockname()[0]
             connection.sendall(f"server of {host}, met at {local}".encode())
 

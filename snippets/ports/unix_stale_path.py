@@ -25,6 +25,7 @@ def main() -> None:
             server.listen()
         print("the server has stopped")
         with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
             attempt("client: connect()", lambda: client.connect(str(path)))
         with socket.socket(socket.AF_UNIX) as again:
             attempt("bind()", lambda: again.bind(str(path)))

@@ -35,6 +35,7 @@ def pair(ended: ExitStack) -> tuple[socket.socket, socket.socket]:
     client = socket.create_connection(listener.getsockname(), timeout=5)
     ended.enter_context(client)
     connection, _ = listener.accept()
+    connection.settimeout(5)
     return client, ended.enter_context(connection)
 
 

@@ -25,6 +25,7 @@ def run(*command: str) -> None:
 def main() -> None:
     """Listen, let one client connect, and ask lsof by the port and by the process."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
         address = listener.getsockname()
         run("lsof", "-nP", f"-iTCP:{address[1]}", "-sTCP:LISTEN")
         with socket.create_connection(address, timeout=5):

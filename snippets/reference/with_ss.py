@@ -23,6 +23,7 @@ def run(*command: str) -> None:
 def main() -> None:
     """Listen, leave five bytes unread, and ask ss about the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
         address = listener.getsockname()
         filtered = f"sport = :{address[1]}"
         with socket.create_connection(address, timeout=5) as client:

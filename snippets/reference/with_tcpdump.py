@@ -36,6 +36,7 @@ def main() -> None:
                 if capture.poll() is not None:
                     sys.exit("tcpdump has stopped: may it capture here?")
             with socket.socket() as client:
+                client.settimeout(5)
                 print("connect_ex() ->", os.strerror(client.connect_ex(nobody)))
             with socket.create_connection(here, timeout=5) as client:
                 client.sendall(b"hello")

@@ -27,6 +27,7 @@ def own_address(towards: str) -> str:
 def by_name() -> str:
     """Look up the address of this machine's own name: often another answer."""
     try:
+        # elsewhere: this machine's own name, which its resolver may be asked for
         return socket.gethostbyname(socket.gethostname())
     except OSError as error:
         return str(error)

@@ -10,6 +10,7 @@ with (
     socket.create_server(("127.0.0.1", 0)) as listener,
     socket.create_connection(listener.getsockname(), timeout=5) as client,
 ):
+    listener.settimeout(5)
     connection, _ = listener.accept()
     with connection:
         connection.settimeout(5)

@@ -87,6 +87,7 @@ class FramedServer:
         """Serve until stop() is called; return its reason."""
         self._listener.settimeout(0)  # if a client left meanwhile, do not wait for it
         while self._stop is None:
+            # waits: no longer than a tick, to see whether stop() was called
             waiting, _, _ = select.select([self._listener], [], [], TICK)
             # Without a free slot the client is better off in the kernel's queue.
             if waiting and self._slots.acquire(timeout=TICK) and not self._take_one():

@@ -4,6 +4,7 @@ A filter drops all that comes for the client, as if the cable were cut.
 
 Needs: Linux, socket filters
 Varies: after {seconds} seconds
+Takes: 5 seconds
 """
 
 import ctypes

@@ -3,6 +3,7 @@
 A filter drops all that comes for the client, as if the cable were cut.
 
 Needs: Linux, socket filters
+Takes: 5 seconds
 """
 
 import ctypes

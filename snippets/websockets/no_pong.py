@@ -15,7 +15,7 @@ def serve(sock: socket.socket) -> None:
     """Ping after silence, and close if the silence goes on."""
     server, pinged = ServerConnection(), False
     while server.state is not State.CLOSED:
-        if select.select([sock], [], [], PATIENCE)[0]:
+        if select.select([sock], [], [], PATIENCE)[0]:  # waits: silence is the subject
             if data := sock.recv(4096):
                 server.feed(data)
             else:

@@ -208,6 +208,7 @@ def main() -> None:
                 )
         for server in servers.values():
             server.kill()  # before its client: it has nothing to complain about
+    alarm.join(5)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handbook import claims, recordings, snippet
+from handbook import claims, conduct, recordings, snippet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,6 +125,16 @@ def program(tmp_path: Path) -> Callable[..., snippet.Snippet]:
         return snippet.read(path, tmp_path)
 
     return write
+
+
+@pytest.fixture
+def any_conduct(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let programs be as short as can be: without a time-out, with a fixed port.
+
+    They show what is recorded; test_conduct.py has what is refused.
+    """
+    for rule in ("unbounded", "fixed_ports"):
+        monkeypatch.setattr(conduct, rule, lambda *_: iter(()))
 
 
 def change(path: Path, old: str, new: str) -> None:

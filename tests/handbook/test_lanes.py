@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     Write = Callable[..., Snippet]
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="recordings are made on Linux"
-)
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="recordings are made on Linux"),
+    pytest.mark.usefixtures("any_conduct"),
+]
 
 STREAMS = '''
     """A server and two clients in one event loop."""

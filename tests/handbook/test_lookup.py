@@ -17,9 +17,10 @@ from handbook.snippet import ROOT, by_id
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="recordings are made on Linux"
-)
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="recordings are made on Linux"),
+    pytest.mark.usefixtures("any_conduct"),
+]
 
 REFUSED = '''\
 """Dials a port on which nobody listens."""

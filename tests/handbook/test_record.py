@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
     Write = Callable[..., Snippet]
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="recordings are made on Linux"
-)
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="recordings are made on Linux"),
+    pytest.mark.usefixtures("any_conduct"),
+]
 
 DECLARED = "\n\n        Varies: send() -> {int} of\n        "
 TALK = '''
@@ -80,6 +81,7 @@ def test_without_netlink_the_table_is_read_and_says_the_same(
     asked = program(TALK)
     by_address = record.run(asked)
     blocked = (
+        f"import sys; sys.path.append({str(record.TRACED)!r})\n"
         "import pathlib, socket\n"
         "if hasattr(socket, 'AF_NETLINK'):\n    del socket.AF_NETLINK\n"
         f"exec(pathlib.Path({str(record.TRACED / 'sitecustomize.py')!r}).read_text())\n"
@@ -350,7 +352,7 @@ FAULTS = {
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         ).returncode = 0
         ''',
-        ["left a child process running (it was ended)", "wait for every child"],
+        ["left a child process running (it was ended): ", "wait for every child"],
     ),
 }
 
@@ -832,7 +834,7 @@ def test_a_run_in_which_one_port_was_picked_twice_is_repeated(
     assert assemble.picked_twice(bad)
     assert not assemble.picked_twice(fine)
     runs = [bad, bad, fine, bad]
-    monkeypatch.setattr(record, "run_once", lambda *_: runs.pop(0))
+    monkeypatch.setattr(record, "run_once", lambda *_, **__: runs.pop(0))
     assert record.run(snippet) is fine
     assert runs == [bad]
     runs = [bad] * record.TRIES

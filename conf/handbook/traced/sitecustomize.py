@@ -102,16 +102,20 @@ class Place:
         by: str = "",
         task: dict[str, Any] | None = None,
         since: int | None = None,
+        *,
+        through: bool = False,
     ) -> None:
         """Take also `by`: a task, its event loop or a library's thread made the call.
 
-        `since` is when the task began to wait for what its loop does now.
+        `since` is when the task began to wait for what its loop does now; `through`
+        says that a package made the call, for the program.
         """
         self.program = program
         self.line = line
         self.by = by
         self.task = task
         self.since = since
+        self.through = through
 
 
 class Recorder:
@@ -196,7 +200,7 @@ class Recorder:
             code = frame.f_code
             program = self.program_of(code.co_filename)
             if program is not None:
-                return Place(program, frame.f_lineno)
+                return Place(program, frame.f_lineno, through=package)
             if code.co_filename == IMPORT or (
                 code.co_name in OWN and code.co_filename.endswith("selector_events.py")
             ):
@@ -321,6 +325,9 @@ class Recorder:
         if name != "socket":
             event["socket"] = self.serial(sock)
             event["fd"] = sock.fileno()
+        bounds_it = not (caller.by or caller.through)  # a package bounds its own
+        if bounds_it and self.unbounded(name, sock, arguments):
+            event["unbounded"] = True
         if self.would_wait(name, sock):
             event["event"] = "waits"
             self.write(event | {"at": time.monotonic_ns()})
@@ -389,6 +396,10 @@ class Recorder:
             event["blocked"] = True
             self.write(event | {"event": "waits", "at": event["begin"]})
             found = ask(seconds)
+            if seconds is not None and not _ready(found):
+                told = {key: event[key] for key in ("pid", "thread", "program", "line")}
+                idle = {"event": "idle", "call": "select", "seconds": float(seconds)}
+                self.write(told | idle)
         event["end"] = event["seen"] = time.monotonic_ns()
         event["result"] = _ready(found)
         self.write(event)
@@ -504,6 +515,33 @@ class Recorder:
         poll = select.poll()
         poll.register(sock.fileno(), wanted)
         return not poll.poll(0)
+
+    @staticmethod
+    def unbounded(name: str, sock: socket.socket, arguments: tuple[Any, ...]) -> bool:
+        """Say whether the call may wait for as long as the other side likes.
+
+        A time-out bounds it, one of Python's or of the kernel's (socket(7),
+        SO_RCVTIMEO), and so does MSG_DONTWAIT. What is sent as a datagram, and what
+        a connect() without a handshake does, waits for nobody.
+        """
+        if name not in READS | WRITES | {"connect", "connect_ex"}:
+            return False
+        if sock.fileno() < 0 or sock.gettimeout() is not None:
+            return False
+        if name not in READS and sock.type == socket.SOCK_DGRAM:
+            return False
+        flags = 0
+        for flag in arguments[1:]:
+            flags |= int(flag) if isinstance(flag, int) else 0
+        if flags & getattr(socket, "MSG_DONTWAIT", 0):
+            return False
+        option = "SO_RCVTIMEO" if name in READS else "SO_SNDTIMEO"
+        size = struct.calcsize("ll")
+        try:
+            given = sock.getsockopt(socket.SOL_SOCKET, getattr(socket, option), size)
+        except (AttributeError, OSError):
+            return True
+        return not any(given)
 
     def result(self, name: str, result: object, caller: Place) -> object:
         """Put a result into plain words."""
@@ -907,4 +945,8 @@ def _install_select(recorder: Recorder) -> None:
 
 _events = os.environ.get("HANDBOOK_EVENTS")
 if _events:
-    _install(Recorder(_events, os.environ["HANDBOOK_PROGRAMS"]))
+    from _handbook_watch import Watch  # type: ignore[import-not-found]
+
+    _recorder = Recorder(_events, os.environ["HANDBOOK_PROGRAMS"])
+    _install(_recorder)
+    Watch(_recorder, PACKAGES)
