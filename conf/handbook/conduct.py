@@ -132,13 +132,13 @@ def left_running(snippet: Snippet, events: list[Event]) -> Iterator[Problem]:
         if event["event"] == "thread":
             yield Problem(
                 where(snippet, event),
-                f"the thread {event['name']!r}, started here, still runs at the end",
+                f"the thread {event['name']!r} still runs at the end",
                 "make it end (an event, a closed socket), and join() it",
             )
-        elif event["event"] == "zombie":
+        elif event["event"] == "child":
             yield Problem(
                 snippet.where,
-                f"nobody waited for the child {event['child']}, which has ended",
+                f"nobody waited for the child {event['child']}",
                 "wait for every child, in a finally: os.waitpid(), or Popen in a with",
             )
 

@@ -375,13 +375,12 @@ def _running(env: dict[str, str], groups: set[int]) -> dict[int, str]:
         return found
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            state, _, group = (
-                folder.joinpath("stat").read_text().rpartition(") ")[2].split()[:3]
-            )
+            told = folder.joinpath("stat").read_text().rpartition(") ")[2]
+            state, _, its_group = told.split()[:3]
             if state in "ZX":
                 continue
             of_run = mark in folder.joinpath("environ").read_bytes().split(b"\0")
-            if of_run or int(group) in groups:
+            if of_run or int(its_group) in groups:
                 words = folder.joinpath("cmdline").read_bytes().split(b"\0")
                 found[int(folder.name)] = b" ".join(words).decode(errors="replace")
     return found

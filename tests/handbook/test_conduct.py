@@ -119,7 +119,7 @@ FAULTS = {
         "import threading\n"
         "threading.Thread(target=threading.Event().wait, name='idler', daemon=True)"
         ".start()",
-        ":4: the thread 'idler', started here, still runs at the end",
+        ":4: the thread 'idler' still runs at the end",
     ),
     "leaves a zombie": (
         "import os\nif (child := os.fork()) == 0:\n    os._exit(0)\n"
@@ -131,6 +131,15 @@ FAULTS = {
         "subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'],\n"
         "    start_new_session=True, stdout=subprocess.DEVNULL,\n"
         "    stderr=subprocess.DEVNULL).returncode = 0",
+        "nobody waited for the child",
+    ),
+    "leaves a grandchild in its own session": (
+        "import subprocess, sys\n"
+        "idle = 'import signal; signal.pause()'\n"
+        "start = 'import subprocess, sys; subprocess.Popen([sys.executable, ARG'\n"
+        "start += ', sys.argv[1]], start_new_session=True, stdout=-3, stderr=-3)'\n"
+        "start = start.replace('ARG', repr('-c'))\n"
+        "subprocess.run([sys.executable, '-I', '-c', start, idle], check=True)",
         "left a child process running (it was ended)",
     ),
     "leaves a file": (

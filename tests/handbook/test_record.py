@@ -352,7 +352,7 @@ FAULTS = {
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         ).returncode = 0
         ''',
-        ["left a child process running (it was ended): ", "wait for every child"],
+        ["nobody waited for the child", "wait for every child"],
     ),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -161,6 +162,6 @@ def test_a_network_has_ipv6_and_the_like_or_not(
     read = program(f'"""Good.\n\nNeeds: {need}\n"""\n')
     assert set(read.missing()) <= {need}
     for here in (True, False):
-        condition = needs.Condition(lambda here=here: here, "buy one")
+        condition = needs.Condition(partial(bool, here), "buy one")
         monkeypatch.setitem(needs.CONDITIONS, need, condition)
         assert read.missing() == ([] if here else [need])

@@ -31,6 +31,7 @@ MAKES = {
 }
 ASKS = {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"}
 WRITING = os.O_CREAT | os.O_TMPFILE if hasattr(os, "O_TMPFILE") else os.O_CREAT
+LAST_WORDS = 1.0  # seconds in which a thread may end that has nothing left to do
 
 
 class Watch:
@@ -49,7 +50,7 @@ class Watch:
             )
         self.start = threading.Thread.start
         threading.Thread.start = self.started()  # type: ignore[method-assign, assignment]
-        self.threads: list[tuple[threading.Thread, str, int]] = []
+        self.threads: list[tuple[threading.Thread, dict[str, Any]]] = []
         atexit.register(self.at_exit)
 
     def write(self, event: str, **told: Any) -> None:  # noqa: ANN401
@@ -103,9 +104,9 @@ class Watch:
 
         @functools.wraps(original)
         def start(thread: threading.Thread) -> None:
-            place = self.place(2)
-            if place:
-                self.threads.append((thread, place["program"], place["line"]))
+            place = self.nearest()
+            if "by" not in place:  # a package ends its own
+                self.threads.append((thread, place))
             original(thread)
 
         return start
@@ -141,18 +142,31 @@ class Watch:
         And tell the processor time of this process and of those it has waited for.
         """
         self.write("used", seconds=sum(os.times()[:4]))
-        for thread, program, line in self.threads:
+        for thread, place in self.threads:
+            thread.join(LAST_WORDS)
             if thread.is_alive():
-                self.write("thread", name=thread.name, program=program, line=line)
-        if not hasattr(os, "waitid"):
-            return
-        try:
-            how = os.WEXITED | os.WNOHANG | os.WNOWAIT
-            dead = os.waitid(os.P_ALL, 0, how)
-        except ChildProcessError:
-            return
-        if dead is not None:
-            self.write("zombie", child=dead.si_pid)
+                self.write("thread", name=thread.name, **place)
+        for child in _children() - _helpers():
+            self.write("child", child=child)
+
+
+def _children() -> set[int]:
+    """Give the children of this process that it has not waited for (proc(5))."""
+    found: set[int] = set()
+    try:
+        for task in os.listdir("/proc/self/task"):  # noqa: PTH208
+            with open(f"/proc/self/task/{task}/children") as file:  # noqa: PTH123
+                found |= set(map(int, file.read().split()))
+    except OSError:  # no Linux, or one without this file
+        pass
+    return found
+
+
+def _helpers() -> set[int]:
+    """Give those that Python itself keeps until the end."""
+    tracker = sys.modules.get("multiprocessing.resource_tracker")
+    own = getattr(getattr(tracker, "_resource_tracker", None), "_pid", None)
+    return {own} if own else set()
 
 
 def _text(value: object) -> str:
