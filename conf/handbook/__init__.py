@@ -5,6 +5,7 @@ Imports run one way, and the rooms above the line know nothing of Sphinx
 
 What is there:
     problem: the form of every message: where, what, how to mend it
+    texts: files as text and as Python, or a Problem
     snippet: programs, and what they say of themselves
     pages: the chapters' Markdown, before Sphinx reads it
     claims: what the tests prove, and how they ended
