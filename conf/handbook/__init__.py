@@ -21,8 +21,10 @@ Drawing:
     timeline, states: as a picture and in words
     charts: numbers
 Checking:
-    check: all checks; check_programs and check_pages have them
+    check: all checks; the modules check_… have them, by what they look at
     facts: what a page tells of itself
+    proof, constants: whether a claim's test can fail; what its code is worth
+    sources: the forms of a claim's source
     chapter, scaffold: one chapter checked, or begun from `fresh/`
     changes: what a change does to the pages
 The built site:

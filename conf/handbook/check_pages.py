@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from handbook import claims, pages, recordings
+from handbook import claims, pages, recordings, texts
 from handbook.problem import Problem, place
 from handbook.snippet import read as read_snippet
 
@@ -208,8 +208,9 @@ def ledgered(root: Path, page: Page) -> Iterator[Problem]:
     """Every claim a page shows has its test."""
     known, wrong = claims.gather(root)
     unread = "".join(
-        (root / name).read_text("utf-8")
+        (root / name).read_text("utf-8", "replace")
         for name in {problem.where.partition(":")[0] for problem in wrong}
+        if (root / name).is_file()
     )
     for line, identifier in pages.claims_shown(page):
         if identifier not in known and f'"{identifier}"' not in unread:
@@ -324,8 +325,8 @@ def _shown_on(root: Path, page: Page) -> Iterator[str]:
     """Give what a page shows of runs: programs, outputs and the commands to type."""
     for block in page.named("literalinclude"):
         path = page.path.parent / block.argument
-        if path.is_file():
-            yield path.read_text("utf-8")
+        with contextlib.suppress(Problem):  # told of with the programs
+            yield texts.read(root, path)
     for block in page.named("recorded"):
         path = root / "snippets" / f"{block.argument}.py"
         if not path.is_file():
@@ -347,6 +348,16 @@ def glossary(root: Path, page: Page) -> Iterator[Problem]:
                 )
         terms = [line for line in block.body.splitlines() if re.match(r"\S", line)]
         plain = [re.sub(r"[^a-z0-9 ]", "", term.lower()) for term in terms]
+        for term in dict.fromkeys(each for each in plain if plain.count(each) > 1):
+            last = len(plain) - 1 - plain[::-1].index(term)
+            rows_of = [n for n, row in enumerate(rows) if row == terms[last]]
+            yield Problem(
+                place(
+                    root, page.path, block.line + len(block.options) + rows_of[-1] + 1
+                ),
+                f"the term {terms[last]!r} stands twice in the glossary",
+                "make one entry of the two",
+            )
         for at in range(1, len(plain)):
             if plain[at] < plain[at - 1]:
                 yield Problem(
