@@ -10,6 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from handbook import (
+    check_code,
     check_pages,
     check_programs,
     check_tests,
@@ -55,6 +56,7 @@ def problems(root: Path = ROOT) -> list[Problem]:
     for check in (
         *check_programs.ALL,
         *check_tests.ALL,
+        *check_code.ALL,
         *check_pages.ALL,
     ):
         try:
