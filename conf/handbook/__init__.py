@@ -24,7 +24,7 @@ Checking:
     check: all checks; the modules check_… have them, by what they look at
     facts: what a page tells of itself
     proof, constants: whether a claim's test can fail; what its code is worth
-    sources: the forms of a claim's source
+    sources, links: the forms of a claim's source, and of links to other hosts
     chapter, scaffold: one chapter checked, or begun from `fresh/`
     changes: what a change does to the pages
 The built site:

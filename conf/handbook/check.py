@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from handbook import (
     check_code,
+    check_files,
     check_pages,
     check_programs,
     check_tests,
@@ -40,16 +41,6 @@ def problems(root: Path = ROOT) -> list[Problem]:
         if path.suffix == ".py":
             programs.append(snippet)
     found += claims.gather(root)[1]
-    expected = set(find(root))
-    found += [
-        Problem(
-            place(root, path),
-            "no part of the handbook: nothing runs it",
-            "put it at snippets/<part>/<name>.py",
-        )
-        for path in sorted((root / "snippets").rglob("*.py"))
-        if path not in expected
-    ]
     read, unread = pages.gather(root)
     found += unread
     found += facts.wrong(root, read)
@@ -57,6 +48,7 @@ def problems(root: Path = ROOT) -> list[Problem]:
         *check_programs.ALL,
         *check_tests.ALL,
         *check_code.ALL,
+        *check_files.ALL,
         *check_pages.ALL,
     ):
         try:
