@@ -25,6 +25,7 @@ Checking:
     facts: what a page tells of itself
     proof, constants: whether a claim's test can fail; what its code is worth
     sources, links: the forms of a claim's source, and of links to other hosts
+    printed: what no recorded output may hold
     chapter, scaffold: one chapter checked, or begun from `fresh/`
     changes: what a change does to the pages
 The built site:
