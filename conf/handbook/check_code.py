@@ -25,6 +25,7 @@ TOLD_BY = {
 }
 WAITS = {"wait", "wait_for", "acquire"}
 SELECTS = {"select.select"}
+RUNS = {"run", "call", "check_call", "check_output", "system"}
 CLOCKS = {"time.monotonic", "time.time", "time.perf_counter"}
 # Calls that bind: with an address as their first argument, or with a host and a port.
 WITH_ADDRESS = {
@@ -97,6 +98,8 @@ def _idle(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
         elif name in SELECTS and len(node.args) >= 3:
             if all(_is_empty(each) for each in node.args[:3]):
                 yield node, "a select() of nothing, which is a sleep,"
+        elif last in RUNS and node.args and _is_sleep(node.args[0]):
+            yield node, "a command that sleeps"
         elif isinstance(node.func, ast.Attribute) and last in WAITS:
             owner = node.func.value
             made = _full(owner.func, full) if isinstance(owner, ast.Call) else ""
@@ -146,6 +149,14 @@ def _is_empty(node: ast.expr) -> bool:
         and not node.args
         and bool(_full(node.func, {}) in {"list", "tuple", "set"})
     )
+
+
+def _is_sleep(command: ast.expr) -> bool:
+    """Say whether a command is sleep(1)."""
+    if isinstance(command, ast.List | ast.Tuple):
+        command = command.elts[0] if command.elts else command
+    words = command.value if isinstance(command, ast.Constant) else None
+    return isinstance(words, str) and words.split()[:1] == ["sleep"]
 
 
 def _untold(tree: ast.Module, full: dict[str, str]) -> set[str]:

@@ -303,7 +303,10 @@ def quoted(root: Path, page: Page) -> Iterator[Problem]:
 
     `…` in a quotation stands for what is left out.
     """
-    whole = _squeezed("\n".join(_shown_on(root, page)))
+    try:
+        whole = _squeezed("\n".join(_shown_on(root, page)))
+    except Problem:
+        return  # told of with the programs: what it shows is not known
     for block in page.named("notice"):
         for match in QUOTED.finditer(block.body):
             pieces = [_squeezed(piece) for piece in match["words"].split("…")]
@@ -325,7 +328,7 @@ def _shown_on(root: Path, page: Page) -> Iterator[str]:
     """Give what a page shows of runs: programs, outputs and the commands to type."""
     for block in page.named("literalinclude"):
         path = page.path.parent / block.argument
-        with contextlib.suppress(Problem):  # told of with the programs
+        if path.is_file():
             yield texts.read(root, path)
     for block in page.named("recorded"):
         path = root / "snippets" / f"{block.argument}.py"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 OF_HERE = re.compile(
     r"(socket\.)?(gethostname|getfqdn)|(platform\.)?(node|uname|python_version|version)"
     r"|os\.(uname|getlogin)|(getpass\.)?getuser|(pathlib\.)?Path\.home"
-    r"|(os\.path\.|path\.)?expanduser"
+    r"|(os\.path\.|path\.)?expanduser|sys\.version"
     r"|time\.(time|ctime|strftime|localtime|gmtime)"
     r"|(datetime\.)?(datetime|date)\.(now|utcnow|today)"
 )
@@ -218,7 +218,7 @@ def sound(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pro
             for line, what in _printed_of_here(tree):
                 yield Problem(
                     place(root, snippet.path, line),
-                    f"prints {what}(), which no two runs or machines share",
+                    f"prints {what}, which no two runs or machines share",
                     "print something else; if it must be, declare it in the docstring, "
                     "for example 'Varies: at {text}'",
                 )
@@ -276,11 +276,13 @@ def _of_here(node: ast.AST, by_name: dict[str, str]) -> str:
     if isinstance(node, ast.Call):
         called = ast.unparse(node.func)
         if OF_HERE.fullmatch(called):
-            return called
+            return f"{called}()"
         if called.rpartition(".")[2] not in {"str", "repr", "format", "join"}:
             below = [node.func]
     elif isinstance(node, ast.Name):
         return by_name.get(node.id, "")
+    elif isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.version":
+        return "sys.version"
     return next(filter(None, (_of_here(each, by_name) for each in below)), "")
 
 

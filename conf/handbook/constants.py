@@ -218,6 +218,9 @@ def _compared(node: ast.Compare, known: Names) -> object:
     alike = isinstance(node.ops[0], ast.Eq | ast.Is | ast.LtE | ast.GtE)
     if alike and _still(one) and ast.dump(one) == ast.dump(other):
         return True  # x == x
+    sized = isinstance(one, ast.Call) and ast.unparse(one.func) == "len"
+    if sized and isinstance(node.ops[0], ast.GtE) and value_of(other, known) == 0:
+        return True  # len(x) >= 0
     return _applied(node.ops[0], [one, other], known)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import platform
 import re
 import socket
 from pathlib import Path
@@ -71,6 +72,9 @@ def _of_here(line: str, today: datetime.date | None) -> Iterator[str]:
         yield f"your home folder: {home}"
     elif match := HOMES.search(line):
         yield f"a home folder: {match[0]}"
+    python = platform.python_version()
+    if _has(line, python):
+        yield f"the version of this Python: {python}"
     for day in _days(today):
         if _has(line, day):
             yield f"today's date: {day}"

@@ -123,7 +123,8 @@ class _Reader:
             return self._several(node)
         match node:
             case ast.Assert():
-                known = constants.value_of(node.test, self.names) is not UNKNOWN
+                known = _is_something(node.test)
+                known |= constants.value_of(node.test, self.names) is not UNKNOWN
                 return _Read(not known, constant=node.lineno * known)
             case ast.Return():
                 told = node.value is not None and self._tells(node.value)
@@ -163,7 +164,11 @@ class _Reader:
         heads = [item.context_expr for item in node.items]
         body = self.read(node.body)
         for head in heads:
-            if _called(head) == "suppress" and _swallows(head):
+            swallowed = _called(head) == "suppress" and _swallows(head)
+            raised = _of_pytest(head, {"raises"}) and isinstance(
+                node.body[0], ast.Raise
+            )
+            if swallowed or raised:
                 return _Read(constant=node.lineno)
         body.proved |= any(map(self._tells, heads))
         return body
@@ -209,6 +214,17 @@ class _Reader:
             if any(map(self.scope.asserts, self.scope.functions.get(name, ()))):
                 return True
         return False
+
+
+def _is_something(node: ast.expr) -> bool:
+    """Say whether a value is true by its kind: a tuple that is not empty, a lambda."""
+    if isinstance(node, ast.Tuple | ast.List | ast.Set):
+        return bool(node.elts)
+    if isinstance(node, ast.Dict):
+        return bool(node.keys)
+    if isinstance(node, ast.JoinedStr):
+        return any(isinstance(each, ast.Constant) for each in node.values)
+    return isinstance(node, ast.Lambda | ast.GeneratorExp)
 
 
 def _called(node: ast.AST) -> str:

@@ -60,6 +60,14 @@ IDLE = {
         "from select import select\nselect((), (), (), 0.4)",
         "a select() of nothing",
     ),
+    "a command": (
+        'import subprocess\nsubprocess.run(["sleep", "0.4"], check=True)',
+        "a command that sleeps",
+    ),
+    "a command of a shell": (
+        'import os\nos.system("sleep 1")',
+        "a command that sleeps",
+    ),
     "a loop": (
         "import time\nwhile time.monotonic() < 5:\n    pass",
         "a loop that only asks what time it is",

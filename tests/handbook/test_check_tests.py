@@ -65,6 +65,15 @@ CANNOT_FAIL = {
     "a name and its literal": ('x = "a"\nassert x == "a"', "", CONSTANT),
     "a constant of the file": ("assert SIZE == 5", "", CONSTANT),
     "a truth beside": ("assert it.read() or True", "", CONSTANT),
+    "no length below nothing": ("assert len(it.read()) >= 0", "", CONSTANT),
+    "a tuple": ('assert (it.read() == 5, "it is")', "", CONSTANT),
+    "a function that is not called": ("assert lambda: it.read() == 5", "", CONSTANT),
+    "a text": ('assert f"read {it.read()}"', "", CONSTANT),
+    "an error that the test raises": (
+        "with pytest.raises(OSError):\n    raise OSError",
+        "",
+        CONSTANT,
+    ),
     "a length": ('assert len("abc") == 3', "", CONSTANT),
     "a helper that asserts nothing": ("quiet(it)", "", NOTHING),
     "a function that nobody calls": (

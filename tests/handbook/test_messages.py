@@ -401,6 +401,16 @@ def test_a_page_that_is_not_utf_8(repository: Path) -> None:
     assert f"{CHAPTER}:{line}: not UTF-8\n  To mend it:" in told(repository)
 
 
+def test_a_program_that_is_not_utf_8_makes_no_other_problem(repository: Path) -> None:
+    program = repository / "snippets/sockets/conversation.py"
+    program.write_bytes(program.read_bytes() + "\n# ça\n".encode("latin-1"))
+    (problem,) = check.problems(repository)
+    line = program.read_bytes().count(b"\n")
+    assert problem.where == f"snippets/sockets/conversation.py:{line}"
+    assert problem.what == "not UTF-8"
+    assert problem.mend == "have your editor save the file as UTF-8"
+
+
 def test_what_cannot_be_read_is_told_on_the_command_line(repository: Path) -> None:
     latin = "\n# ça\n".encode("latin-1")
     names = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import platform
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,10 +51,14 @@ def test_what_another_run_prints_is_let_be(text: str) -> None:
 def test_what_this_machine_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "ada-pc2")
     monkeypatch.setattr(Path, "home", lambda: Path("/opt/ada"))
-    said = printed.refused("I am ada-pc2.\nFrom /opt/ada/x\nada-pc23\n", today=TODAY)
+    monkeypatch.setattr(platform, "python_version", lambda: "3.14.1")
+    said = printed.refused(
+        "I am ada-pc2.\nFrom /opt/ada/x\nada-pc23\nPython/3.14.1\n", today=TODAY
+    )
     assert said == [
         "line 1 has the name of this machine: ada-pc2",
         "line 2 has your home folder: /opt/ada",
+        "line 4 has the version of this Python: 3.14.1",
     ]
     # A plain word is one in other outputs, too.
     monkeypatch.setattr(socket, "gethostname", lambda: "server")
@@ -100,6 +105,7 @@ def test_a_recording_that_holds_it_is_refused(
         ),
         ("from pathlib import Path\nprint(Path.home())", "Path.home"),
         ("import time\nprint(round(time.time()))", "time.time"),
+        ("import sys\nprint(sys.version)", "sys.version"),
         (
             "import platform\ndef f():\n    return platform.node()\nprint(f())",
             "platform",
