@@ -6,6 +6,7 @@ Imports run one way, and the rooms above the line know nothing of Sphinx
 What is there:
     problem: the form of every message: where, what, how to mend it
     needs: what a machine must have, and the command that brings it
+    texts: files as text and as Python, or a Problem
     snippet: programs, and what they say of themselves
     pages: the chapters' Markdown, before Sphinx reads it
     claims: what the tests prove, and how they ended
@@ -22,8 +23,11 @@ Drawing:
     timeline, states: as a picture and in words
     charts: numbers
 Checking:
-    check: all checks; check_programs and check_pages have them
+    check: all checks; the modules check_… have them, by what they look at
     facts: what a page tells of itself
+    proof, constants: whether a claim's test can fail; what its code is worth
+    sources, links: the forms of a claim's source, and of links to other hosts
+    printed: what no recorded output may hold
     chapter, scaffold: one chapter checked, or begun from `fresh/`
     changes: what a change does to the pages
 The built site:

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from handbook import check, claims, compare, pages, record, recordings
+from handbook import check, claims, compare, pages, record, recordings, texts
 from handbook.problem import Problem, nearest, place
 from handbook.snippet import ROOT, Snippet, companions_of_pairs
 from handbook.snippet import read as read_snippet
@@ -56,7 +56,7 @@ class Chapter:
             path
             for path in of_part
             if path.stem.removeprefix("test_") in stems
-            or words.search(path.read_text("utf-8"))
+            or words.search(texts.read(self.root, path))
         ]
         return own or [path for path in of_part if path in proofs]
 

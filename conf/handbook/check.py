@@ -6,11 +6,22 @@ them all, for `make check` and for the tests.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
-from handbook import check_pages, check_programs, claims, facts, pages
+from handbook import (
+    check_code,
+    check_files,
+    check_pages,
+    check_programs,
+    check_tests,
+    claims,
+    facts,
+    pages,
+    texts,
+)
 from handbook.problem import Problem, place
-from handbook.snippet import ROOT, Snippet, find
+from handbook.snippet import ROOT, Snippet, companions, find
 from handbook.snippet import read as read_snippet
 
 if TYPE_CHECKING:
@@ -20,27 +31,30 @@ if TYPE_CHECKING:
 def problems(root: Path = ROOT) -> list[Problem]:
     """Run every check."""
     found: list[Problem] = []
-    snippets: list[Snippet] = []
-    for path in find(root):
+    programs: list[Snippet] = []
+    for path in [*find(root), *companions(root)]:
         try:
-            snippets.append(read_snippet(path, root))
+            snippet = read_snippet(path, root)
         except Problem as problem:
             found.append(problem)
+            continue
+        if path.suffix == ".py":
+            programs.append(snippet)
     found += claims.gather(root)[1]
-    expected = set(find(root))
-    found += [
-        Problem(
-            place(root, path),
-            "no part of the handbook: nothing runs it",
-            "put it at snippets/<part>/<name>.py",
-        )
-        for path in sorted((root / "snippets").rglob("*.py"))
-        if path not in expected
-    ]
-    read = pages.read_all(root)
+    read, unread = pages.gather(root)
+    found += unread
     found += facts.wrong(root, read)
-    for check in (*check_programs.ALL, *check_pages.ALL):
-        found += check(root, read, snippets)
+    for check in (
+        *check_programs.ALL,
+        *check_tests.ALL,
+        *check_code.ALL,
+        *check_files.ALL,
+        *check_pages.ALL,
+    ):
+        try:
+            found += check(root, read, programs)
+        except Problem as problem:  # of what the check rests on: the others go on
+            found.append(problem)
     terms = check_pages.glossary_terms(read)
     for page in read:
         for look in check_pages.EACH:
@@ -56,13 +70,15 @@ def to_do(root: Path = ROOT) -> list[Problem]:
     """Say what writers have marked as still to do: no pull request may bring it."""
     found = [
         (page.path, line, what)
-        for page in pages.read_all(root)
+        for page in pages.gather(root)[0]
         for line, what in page.to_do
     ]
-    for path in sorted((root / "tests").rglob("test_*.py")):
-        found += [
-            (path, line, what) for line, what in pages.to_do(path.read_text("utf-8"))
-        ]
+    code = sorted((root / "tests").rglob("*.py"))
+    for path in [*code, *find(root), *companions(root)]:
+        with contextlib.suppress(Problem):  # told of by `problems`
+            text = texts.read(root, path)
+            read = pages.to_do if path.suffix != ".py" else pages.to_do_in_code
+            found += [(path, line, what) for line, what in read(text)]
     return [
         Problem(place(root, path, line), f"to do: {what}", "do it, and delete the line")
         for path, line, what in found

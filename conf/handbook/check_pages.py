@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from handbook import claims, pages, recordings
+from handbook import claims, pages, recordings, texts
 from handbook.problem import Problem, place
 from handbook.snippet import read as read_snippet
 
@@ -208,8 +208,9 @@ def ledgered(root: Path, page: Page) -> Iterator[Problem]:
     """Every claim a page shows has its test."""
     known, wrong = claims.gather(root)
     unread = "".join(
-        (root / name).read_text("utf-8")
+        (root / name).read_text("utf-8", "replace")
         for name in {problem.where.partition(":")[0] for problem in wrong}
+        if (root / name).is_file()
     )
     for line, identifier in pages.claims_shown(page):
         if identifier not in known and f'"{identifier}"' not in unread:
@@ -302,7 +303,10 @@ def quoted(root: Path, page: Page) -> Iterator[Problem]:
 
     `…` in a quotation stands for what is left out.
     """
-    whole = _squeezed("\n".join(_shown_on(root, page)))
+    try:
+        whole = _squeezed("\n".join(_shown_on(root, page)))
+    except Problem:
+        return  # told of with the programs: what it shows is not known
     for block in page.named("notice"):
         for match in QUOTED.finditer(block.body):
             pieces = [_squeezed(piece) for piece in match["words"].split("…")]
@@ -325,7 +329,7 @@ def _shown_on(root: Path, page: Page) -> Iterator[str]:
     for block in page.named("literalinclude"):
         path = page.path.parent / block.argument
         if path.is_file():
-            yield path.read_text("utf-8")
+            yield texts.read(root, path)
     for block in page.named("recorded"):
         path = root / "snippets" / f"{block.argument}.py"
         if not path.is_file():
@@ -347,6 +351,16 @@ def glossary(root: Path, page: Page) -> Iterator[Problem]:
                 )
         terms = [line for line in block.body.splitlines() if re.match(r"\S", line)]
         plain = [re.sub(r"[^a-z0-9 ]", "", term.lower()) for term in terms]
+        for term in dict.fromkeys(each for each in plain if plain.count(each) > 1):
+            last = len(plain) - 1 - plain[::-1].index(term)
+            rows_of = [n for n, row in enumerate(rows) if row == terms[last]]
+            yield Problem(
+                place(
+                    root, page.path, block.line + len(block.options) + rows_of[-1] + 1
+                ),
+                f"the term {terms[last]!r} stands twice in the glossary",
+                "make one entry of the two",
+            )
         for at in range(1, len(plain)):
             if plain[at] < plain[at - 1]:
                 yield Problem(

@@ -9,7 +9,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from handbook import claims, errors, pages, recordings
+from handbook import claims, constants, errors, pages, printed, recordings, texts
 from handbook.needs import CONDITIONS, SYSTEMS
 from handbook.problem import Problem, place
 from handbook.snippet import (
@@ -19,14 +19,18 @@ from handbook.snippet import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from handbook.pages import Page
     from handbook.snippet import Snippet
 
-CLOCK = re.compile(
-    r"time\.(time|ctime|strftime|localtime|gmtime)"
+# What differs from day to day and from machine to machine: names, users, Pythons.
+OF_HERE = re.compile(
+    r"(socket\.)?(gethostname|getfqdn)|(platform\.)?(node|uname|python_version|version)"
+    r"|os\.(uname|getlogin)|(getpass\.)?getuser|(pathlib\.)?Path\.home"
+    r"|(os\.path\.|path\.)?expanduser|sys\.version"
+    r"|time\.(time|ctime|strftime|localtime|gmtime)"
     r"|(datetime\.)?(datetime|date)\.(now|utcnow|today)"
 )
 
@@ -78,10 +82,7 @@ def recorded(
             continue
         files = recordings.paths(snippet)
         wanted |= set(files.values())
-        try:
-            recordings.load(snippet)
-        except Problem as problem:
-            yield problem
+        yield from _kept(snippet)
         for role in files.keys() - {"events"}:
             if (snippet.id, role) not in told:
                 named = f" of the {role}" if role else ""
@@ -99,6 +100,24 @@ def recorded(
                 place(root, path),
                 "a recording without its program",
                 "delete it, or bring the program back",
+            )
+
+
+def _kept(snippet: Snippet) -> Iterator[Problem]:
+    """Find what is wrong with a recording: that there is none, or what it prints."""
+    files = recordings.paths(snippet)
+    try:
+        kept = recordings.load(snippet)
+    except Problem as problem:
+        yield problem
+        return
+    for role, text in kept.transcripts.items():
+        for what in printed.refused(text, snippet.varies, fresh=False):
+            yield Problem(
+                place(snippet.root, files[role]),
+                f"{what}: no other run has it so, or no reader can read it",
+                f"change what {snippet.where} prints, or declare in its docstring what "
+                f"varies; then: make record S={snippet.id}",
             )
 
 
@@ -173,7 +192,8 @@ def sound(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pro
     del read
     for snippet in snippets:
         told = {package.lower() for package in snippet.packages}
-        for node in ast.walk(ast.parse(snippet.source)):
+        tree = texts.parse(root, snippet.path, snippet.source)
+        for node in texts.nodes(tree):
             for name in _imported(node):
                 where = place(root, snippet.path, getattr(node, "lineno", None))
                 beside = f"{name}.py"
@@ -193,14 +213,14 @@ def sound(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pro
                         f"write 'Needs: pip install {package}' into its docstring, and "
                         "the package into requirements.in (then make lock)",
                     )
-            for clock in _printed_clocks(node):
-                if not snippet.varies:
-                    yield Problem(
-                        place(root, snippet.path, getattr(node, "lineno", None)),
-                        f"prints {clock}(), which no two runs share",
-                        "print no time; if it must be, declare it in the docstring, "
-                        "for example 'Varies: at {text}'",
-                    )
+        if not snippet.varies and OF_HERE.search(snippet.source):
+            for line, what in _printed_of_here(tree):
+                yield Problem(
+                    place(root, snippet.path, line),
+                    f"prints {what}, which no two runs or machines share",
+                    "print something else; if it must be, declare it in the docstring, "
+                    "for example 'Varies: at {text}'",
+                )
 
 
 def _imported(node: ast.AST) -> list[str]:
@@ -221,78 +241,49 @@ def _brought_by() -> dict[str, list[str]]:
     return dict(importlib.metadata.packages_distributions())
 
 
-def _printed_clocks(node: ast.AST) -> Iterator[str]:
-    """Name the calls that ask what time it is, in what a print() prints."""
-    if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "print"):
-        return
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Call) and CLOCK.fullmatch(ast.unparse(inner.func)):
-            yield ast.unparse(inner.func)
+def _printed_of_here(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Name what a print() prints of the day or the machine, also by way of a name."""
+    by_name: dict[str, str] = {}
+    held = [(name, value) for name, value in _held(tree) if value is not None]
+    for _ in range(3):  # a name may hold what another one holds
+        for name, value in held:
+            if what := _of_here(value, by_name):
+                by_name.setdefault(name, what)
+    for node in texts.nodes(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "print":
+            asked = [_of_here(each, by_name) for each in node.args]
+            asked += [  # whatever a print() itself makes of it
+                _of_here(each, {}) for each in ast.walk(node) if each is not node
+            ]
+            if what := next(filter(None, asked), ""):
+                yield node.lineno, what
 
 
-def _sleeps(text: str) -> set[int]:
-    """Give the lines on which something called sleep is called."""
-    return {
-        node.lineno
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Call)
-        and (
-            (isinstance(node.func, ast.Name) and node.func.id == "sleep")
-            or (isinstance(node.func, ast.Attribute) and node.func.attr == "sleep")
-        )
-    }
+def _held(tree: ast.Module) -> Iterator[tuple[str, ast.expr | None]]:
+    """Yield what names hold, and what functions return."""
+    yield from constants.bound(tree)
+    for node in texts.nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Return):
+                    yield node.name, inner.value
 
 
-def quiet(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
-    """No sleep stands in for an event, and no port is taken for granted."""
-    del read
-    tests = [
-        (path, path.read_text()) for path in sorted((root / "tests").rglob("*.py"))
-    ]
-    programs = [(snippet.path, snippet.source) for snippet in snippets]
-    for path, text in programs + tests:
-        lines = text.splitlines()
-        try:
-            sleeps = sorted(_sleeps(text))
-        except SyntaxError as error:
-            yield Problem(
-                place(root, path, error.lineno),
-                f"not Python: {error.msg}",
-                "mend the line",
-            )
-            continue
-        for number in sleeps:
-            if "# waits:" not in lines[number - 1]:
-                yield Problem(
-                    place(root, path, number),
-                    "a sleep where an event could be waited for",
-                    "wait for the event; if the sleep is the subject, "
-                    "add '# waits: why'",
-                )
-    for snippet in snippets:
-        for node in ast.walk(ast.parse(snippet.source)):
-            port = _bound_port(node)
-            if port:
-                yield Problem(
-                    place(root, snippet.path, getattr(node, "lineno", None)),
-                    f"binds port {port}, which may be taken",
-                    "bind port 0 and ask getsockname() which port it became",
-                )
+def _of_here(node: ast.AST, by_name: dict[str, str]) -> str:
+    """Say what of the machine an expression holds; what it hands on is another's."""
+    below: Iterable[ast.AST] = ast.iter_child_nodes(node)
+    if isinstance(node, ast.Call):
+        called = ast.unparse(node.func)
+        if OF_HERE.fullmatch(called):
+            return f"{called}()"
+        if called.rpartition(".")[2] not in {"str", "repr", "format", "join"}:
+            below = [node.func]
+    elif isinstance(node, ast.Name):
+        return by_name.get(node.id, "")
+    elif isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.version":
+        return "sys.version"
+    return next(filter(None, (_of_here(each, by_name) for each in below)), "")
 
 
-def _bound_port(node: ast.AST) -> int:
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
-        return 0
-    if node.func.attr not in ("bind", "create_server") or not node.args:
-        return 0
-    address = node.args[0]
-    if isinstance(address, ast.Tuple) and len(address.elts) >= 2:
-        port = address.elts[1]
-        # Below 1024 a bind is refused and above 65535 is no port: those are subjects.
-        if isinstance(port, ast.Constant) and isinstance(port.value, int):
-            return port.value if 1024 <= port.value <= 65535 else 0
-    return 0
-
-
-ALL = (shown, recorded, named, sound, quiet, ledgers, listed)
+ALL = (shown, recorded, named, sound, ledgers, listed)
 """The checks, in the order in which they tell: (root, pages, programs)."""

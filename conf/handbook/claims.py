@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from handbook import texts
 from handbook.problem import Problem, place
 from handbook.snippet import ROOT
 
@@ -156,27 +157,33 @@ def gather(root: Path = ROOT) -> tuple[dict[str, Claim], list[Problem]]:
     A fault in one file hides no other's claims. The files are read once for as long
     as none changes.
     """
-    state = tuple(
-        (path, path.stat().st_mtime_ns, path.stat().st_size)
-        for path in sorted((root / "tests").rglob("*.py"))
-    )
-    found, wrong = _gathered(root, state)
-    return dict(found), list(wrong)
+    state, unread = [], []
+    for path in sorted((root / "tests").rglob("*.py")):
+        try:
+            state.append((path, *texts.state(root, path)))
+        except Problem as problem:
+            unread.append(problem)
+    found, wrong = _gathered(root, tuple(state))
+    return dict(found), unread + list(wrong)
 
 
 @functools.lru_cache(maxsize=4)
 def _gathered(
-    root: Path, _state: tuple[tuple[Path, int, int], ...]
+    root: Path, state: tuple[tuple[Path, int, int], ...]
 ) -> tuple[dict[str, Claim], list[Problem]]:
     found: dict[str, Claim] = {}
     wrong: list[Problem] = []
+    sources: dict[Path, str] = {}
+    for path, *_ in state:
+        try:
+            sources[path] = texts.read(root, path)
+        except Problem as problem:
+            wrong.append(problem)
     shared = "".join(
-        path.read_text(encoding="utf-8")
-        for path in sorted((root / "tests").rglob("conftest.py"))
+        text for path, text in sources.items() if path.name == "conftest.py"
     )
-    for path in sorted((root / "tests").rglob("test_*.py")):
-        text = path.read_text(encoding="utf-8")
-        if "handbook.claims" not in text:
+    for path, text in sources.items():
+        if not path.name.startswith("test_") or "handbook.claims" not in text:
             continue
         try:
             in_file = _in_file(path, text, root)
@@ -200,16 +207,8 @@ def _gathered(
 
 @functools.lru_cache(maxsize=512)  # a build asks for them three times
 def _in_file(path: Path, text: str, root: Path) -> tuple[Claim, ...]:
-    try:
-        body = ast.parse(text).body
-    except SyntaxError as error:
-        raise Problem(
-            place(root, path, error.lineno),
-            f"not Python: {error.msg}",
-            "mend the line",
-        ) from error
     made = []
-    for node in body:
+    for node in texts.parse(root, path, text).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             made += [
                 _tested(path, text, root, node, decorator)
@@ -338,11 +337,18 @@ def unknown(identifier: str, known: Iterable[str], where: str) -> Problem:
 
 def told(root: Path = ROOT) -> list[str]:
     """Read the ids of what learners are told, which all want a claim; empty if none."""
-    try:
-        lines = (root / TOLD).read_text(encoding="utf-8").splitlines()
-    except OSError:
+    return [identifier for _, identifier in told_lines(root)]
+
+
+def told_lines(root: Path = ROOT) -> list[tuple[int, str]]:
+    """Give those ids with their lines; Problem if the list cannot be read."""
+    if not (root / TOLD).exists():
         return []
-    return [line for line in lines if line and not line.startswith("#")]
+    return [
+        (number, line)
+        for number, line in enumerate(texts.read(root, root / TOLD).splitlines(), 1)
+        if line and not line.startswith("#")
+    ]
 
 
 def results(root: Path = ROOT) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Say whether two recordings mean the same, and in what they differ.
 
 Ports, pids and temporary directories are named in the order in which they are
-first seen, and what a docstring declares as `Varies:` is left out.
+first seen, and what a docstring declares as `Varies:` is left out, unless it is less
+than the declaration allows.
 
 Compared are, lane by lane, the calls, their lines and their results; with a
 single thread and no child also the kernel's rows and the descriptors. Not
@@ -105,10 +106,9 @@ class Names:
     def text(self, text: str) -> str:
         """Rename inside a text, such as bytes that were sent or an error's words."""
         for declared in self.varies:
-            for match in reversed(list(declared.pattern.finditer(text))):
-                for group in reversed(match.groupdict()):
-                    start, end = match.span(group)
-                    text = f"{text[:start]}<{group.rpartition('_')[0]}>{text[end:]}"
+            for found in reversed(list(declared.values(text))):
+                if found.enough:
+                    text = f"{text[: found.start]}<{found.kind}>{text[found.end :]}"
         text = _TEMPORARY.sub(lambda found: self.of("directory", found[0]), text)
         return _NUMBER.sub(
             lambda found: (
@@ -148,10 +148,10 @@ def _candidates(
 ) -> Iterator[Mark]:
     """Yield what may differ; of two that overlap the first one counts."""
     for declared in varies:
-        for match in declared.pattern.finditer(text):
-            for group in match.groupdict():
-                kind = group.rpartition("_")[0]
-                yield Mark(*match.span(group), f"<{kind}>", _WHY[kind])
+        for found in declared.values(text):
+            if found.enough:
+                kind = found.kind
+                yield Mark(found.start, found.end, f"<{kind}>", _WHY[kind])
     for match in _TEMPORARY.finditer(text):
         yield Mark(*match.span(), f"directory:{match[0]}", _WHY["directory"])
     for match in _NUMBER.finditer(text):

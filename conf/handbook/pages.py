@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import re
+import tokenize
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,7 @@ from mdit_py_plugins.colon_fence import colon_fence_plugin
 from mdit_py_plugins.front_matter import front_matter_plugin
 from mdit_py_plugins.myst_blocks import myst_block_plugin
 
+from handbook import texts
 from handbook.problem import Problem, place
 from handbook.snippet import ROOT
 
@@ -24,6 +28,8 @@ COMMANDS = ("sh",)  # a plain fence may hold what a reader types, and nothing el
 ROLE = re.compile(r"\{claim\}`(?P<id>[^`]+)`")
 # A comment of a page or a test that says what its writer has still to do.
 TO_DO = re.compile(r"^(?:%|#) To do: (?P<what>.+)$")
+# What else says so, wherever it stands.
+UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX)\b|(?i:\blorem ipsum\b|^%\s*to[ -]?do\b)")
 # Options that choose lines by their number, or by words that need not stay. Sphinx
 # has them for {literalinclude}; line numbers drift, so here they are refused.
 DRIFTING = (
@@ -99,10 +105,32 @@ class Page:
 def to_do(text: str) -> list[tuple[int, str]]:
     """Find what a text says is still to do, with the line."""
     return [
-        (number, match["what"])
+        (number, match["what"] if (match := TO_DO.match(row)) else row.strip())
         for number, row in enumerate(text.splitlines(), 1)
-        if (match := TO_DO.match(row))
+        if TO_DO.match(row) or UNFINISHED.search(row)
     ]
+
+
+def to_do_in_code(text: str) -> list[tuple[int, str]]:
+    """Find what comments and docstrings of a Python file say is still to do.
+
+    Other strings are what a program says, or what a test looks for.
+    """
+    found = to_do(text)
+    if not found:
+        return []
+    said: set[int] = set()
+    before = tokenize.NEWLINE
+    with contextlib.suppress(tokenize.TokenError, SyntaxError):
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            alone = before in {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+            if token.type == tokenize.COMMENT or (
+                token.type == tokenize.STRING and alone
+            ):
+                said |= {*range(token.start[0], token.end[0] + 1)}
+            if token.type not in {tokenize.COMMENT, tokenize.NL}:
+                before = token.type
+    return [(line, what) for line, what in found if line in said]
 
 
 @functools.cache
@@ -146,21 +174,12 @@ def _blocks(path: Path, text: str, offset: int) -> Iterator[Block]:
 
 def read(path: Path, docs: Path) -> Page:
     """Read one page; again only when its file has changed."""
-    about = path.stat()
-    return _read(path, docs, about.st_mtime_ns, about.st_size)
+    return _read(path, docs, texts.state(docs.parent, path))
 
 
 @functools.lru_cache(maxsize=4096)
-def _read(path: Path, docs: Path, _time: int, _size: int) -> Page:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise Problem(
-            place(docs.parent, path, line),
-            "not UTF-8",
-            "have your editor save the file as UTF-8",
-        ) from error
+def _read(path: Path, docs: Path, _state: tuple[int, int]) -> Page:
+    text = texts.read(docs.parent, path)
     headings, paragraphs, indented, html, front = [], [], [], [], {}
     tokens = _parser().parse(text)
     for index, token in enumerate(tokens):
@@ -197,13 +216,25 @@ def _read(path: Path, docs: Path, _time: int, _size: int) -> Page:
 
 
 def read_all(root: Path = ROOT) -> list[Page]:
-    """Read every page of the handbook, in order of path."""
+    """Read every page of the handbook, in order of path; Problem for the first bad."""
+    found, unread = gather(root)
+    if unread:
+        raise unread[0]
+    return found
+
+
+def gather(root: Path = ROOT) -> tuple[list[Page], list[Problem]]:
+    """Read the pages that can be read, and say what is wrong with the others."""
     docs = root / "docs"
-    return [
-        read(path, docs)
-        for path in sorted(docs.rglob("*.md"))
-        if not any(piece.startswith("_") for piece in path.relative_to(docs).parts)
-    ]
+    found, unread = [], []
+    for path in sorted(docs.rglob("*.md")):
+        if any(piece.startswith("_") for piece in path.relative_to(docs).parts):
+            continue
+        try:
+            found.append(read(path, docs))
+        except Problem as problem:
+            unread.append(problem)
+    return found, unread
 
 
 def claims_shown(page: Page) -> list[tuple[int, str]]:

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handbook import conduct, recordings
+from handbook import conduct, printed, recordings
 from handbook.assemble import assemble, picked_twice
 from handbook.compare import diff, masked
 from handbook.problem import Problem
@@ -123,18 +123,7 @@ def run_once(
                 programs = {"": program}
             left = _left_behind(env, programs)
         events = [ast.literal_eval(line) for line in path.read_text().splitlines()]
-    for name, program in programs.items():
-        _judge_end(snippet, name, program)
-    for problem in conduct.refused(snippet, events, at_rest=at_rest):
-        raise problem
-    for name, program in programs.items():
-        _judge_rest(snippet, name, program)
-    if left:
-        raise Problem(
-            snippet.where,
-            f"left a child process running (it was ended): {left}",
-            "wait for every child, in a finally",
-        )
+    _judge(snippet, programs, events, left, at_rest=at_rest)
     roles = {program.process.pid: name for name, program in programs.items()}
     transcripts = {name: program.text() for name, program in programs.items()}
     made = assemble(snippet, transcripts, events, roles)
@@ -227,6 +216,38 @@ def _hung(snippet: Snippet, events: Path, timeout: float) -> Problem:
     )
 
 
+def _judge(
+    snippet: Snippet,
+    programs: dict[str, _Program],
+    events: list[Event],
+    left: str,
+    *,
+    at_rest: bool,
+) -> None:
+    """Raise a Problem for what a run did, printed or left that it may not."""
+    for name, program in programs.items():
+        _judge_end(snippet, name, program)
+    for problem in conduct.refused(snippet, events, at_rest=at_rest):
+        raise problem
+    if snippet.name.startswith("wrong_"):
+        return
+    for name, program in programs.items():
+        _judge_rest(snippet, name, program)
+    if left:
+        raise Problem(
+            snippet.where,
+            f"left a child process running (it was ended): {left}",
+            "wait for every child, in a finally",
+        )
+    for program in programs.values() if at_rest else ():
+        for what in printed.refused(program.text(), snippet.varies):
+            raise Problem(
+                snippet.where,
+                f"{what}: no other run has it so, or no reader can read it",
+                "print something else, or declare in the docstring what varies",
+            )
+
+
 def _judge_end(snippet: Snippet, role: str, program: _Program) -> None:
     who = f"the {role}" if role else "the program"
     errors = program.text("stderr").strip()
@@ -257,8 +278,6 @@ def _judge_end(snippet: Snippet, role: str, program: _Program) -> None:
 def _judge_rest(snippet: Snippet, role: str, program: _Program) -> None:
     who = f"the {role}" if role else "the program"
     errors = program.text("stderr").strip()
-    if snippet.name.startswith("wrong_"):
-        return
     if errors:
         what = "warned" if "Warning" in errors else "wrote to stderr"
         raise Problem(

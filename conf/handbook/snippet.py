@@ -5,7 +5,8 @@ line on what it shows and may hold fields, one a line:
 
     Needs: Linux, root            what the program cannot do without: a system, root,
                                   a command, a file beside it, pip install a-package
-    Varies: inode {int}           a piece of its output that differs from run to run
+    Varies: inode {int}           a piece of its output that differs from run to run;
+                                  {int>=1} if less is a failure, and differs
     Takes: 5 seconds              where the kernel's own timer is the subject
     Pair: server = a.py --port 0  a role of a pair that is recorded together
     Port: listening on port {port}  where the first role prints its port
@@ -22,10 +23,14 @@ import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from handbook import needs
+from handbook import needs, texts
 from handbook.needs import FILES, PACKAGE, is_file
 from handbook.problem import Problem, place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,6 +48,18 @@ PLACEHOLDERS = {
     "hex": r"[0-9a-fA-F]+",
     "text": r".+?",
 }
+NUMBERS = ("int", "seconds")  # of which {int>=1} may say what they must at least be
+
+
+@dataclass(frozen=True)
+class Varying:
+    """A span of a text that differs from run to run; `enough` if it is no failure."""
+
+    kind: str
+    start: int
+    end: int
+    least: float | None
+    enough: bool
 
 
 @dataclass(frozen=True)
@@ -51,11 +68,14 @@ class Varies:
 
     template: str
     pattern: re.Pattern[str]
+    least: tuple[float | None, ...]  # what each placeholder must at least be
 
     @classmethod
     def parse(cls, template: str) -> Varies:
-        """Turn `took {int} bytes` into a pattern; ValueError names a bad type."""
-        pieces = re.split(r"\{(\w+)\}", template)
+        """Turn `took {int>=1} bytes` into a pattern; ValueError names a bad type."""
+        split = re.split(r"\{(\w+)(?:>=(\d+(?:\.\d+)?))?\}", template)
+        pieces = [piece for index, piece in enumerate(split) if index % 3 != 2]
+        least = tuple(None if each is None else float(each) for each in split[2::3])
         kinds = pieces[1::2]
         unknown = [kind for kind in kinds if kind not in PLACEHOLDERS]
         if not unknown and kinds and len(re.findall(r"\w", "".join(pieces[::2]))) < 3:
@@ -63,6 +83,9 @@ class Varies:
         if unknown or not kinds:
             named = f"{{{unknown[0]}}} is no type" if unknown else "no {type} in it"
             raise ValueError(named)
+        for kind, bound in zip(kinds, least, strict=True):
+            if bound is not None and kind not in NUMBERS:
+                raise ValueError(f"{{{kind}>={bound:g}}} compares what is no number")
         pattern = ""
         for index, piece in enumerate(pieces):
             if index % 2 == 0:
@@ -71,7 +94,15 @@ class Varies:
                 pattern += f"(?P<{piece}_{index}>{PLACEHOLDERS[piece]})"
         if pieces[-1] == "" and kinds[-1] == "text":
             pattern += "$"
-        return cls(template, re.compile(pattern, re.MULTILINE))
+        return cls(template, re.compile(pattern, re.MULTILINE), least)
+
+    def values(self, text: str) -> Iterator[Varying]:
+        """Yield what stands in a text where a placeholder is, in order."""
+        for match in self.pattern.finditer(text):
+            for group, least in zip(match.groupdict(), self.least, strict=True):
+                start, end = match.span(group)
+                enough = least is None or float(match[group]) >= least
+                yield Varying(group.rpartition("_")[0], start, end, least, enough)
 
 
 @dataclass(frozen=True)
@@ -225,13 +256,7 @@ class Snippet:
 
 def read(path: Path, root: Path = ROOT) -> Snippet:
     """Read one program; Problem names the line of whatever is wrong with it."""
-    try:
-        source = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise Problem(
-            place(root, path), f"not UTF-8: {error.reason}", "save it as UTF-8"
-        ) from error
-    return _parsed(path, root, source)
+    return _parsed(path, root, texts.read(root, path))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -247,14 +272,7 @@ def _parsed(path: Path, root: Path, source: str) -> Snippet:
             "begins with a byte order mark, which no reader sees and all copy",
             "have your editor save the file as UTF-8 without BOM",
         )
-    try:
-        tree = ast.parse(source)
-    except SyntaxError as error:
-        raise Problem(
-            place(root, path, error.lineno),
-            f"not Python: {error.msg}",
-            "run the program by hand and mend the line",
-        ) from error
+    tree = texts.parse(root, path, source)
     docstring = ast.get_docstring(tree)
     if not docstring:
         raise Problem(
@@ -280,7 +298,8 @@ def _parsed(path: Path, root: Path, source: str) -> Snippet:
                     place(root, path, number),
                     f"Varies: {error}",
                     "write a literal piece of the line with one of "
-                    + ", ".join(f"{{{kind}}}" for kind in PLACEHOLDERS),
+                    + ", ".join(f"{{{kind}}}" for kind in PLACEHOLDERS)
+                    + "; a number may say its minimum: {int>=1}",
                 ) from error
     roles = _roles(root, path, fields)
     _check_markers(root, path, lines)

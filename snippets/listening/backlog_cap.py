@@ -1,9 +1,9 @@
 """What becomes of the number that you give to listen().
 
 Needs: Linux
-Varies: somaxconn: {int}
-Varies: C's listen(-1): {int}
-Varies: listen(1_000_000): {int}
+Varies: somaxconn: {int>=1}
+Varies: C's listen(-1): {int>=1}
+Varies: listen(1_000_000): {int>=1}
 """
 
 import ctypes

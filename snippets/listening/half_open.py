@@ -5,7 +5,7 @@ the SYN-ACK and never sends the ACK. The kernel's log gets a warning for it:
 "Possible SYN flooding on port ...".
 
 Needs: Linux, SYN cookies, socket filters
-Varies: {int} half-open
+Varies: {int>=1} half-open
 """
 
 import ctypes

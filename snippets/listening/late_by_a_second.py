@@ -4,7 +4,7 @@ Its first SYN was dropped. Room in the queue is no news to it: it has to wait
 until its own kernel sends the SYN again.
 
 Needs: Linux
-Varies: connected after {seconds} seconds
+Varies: connected after {seconds>=0.9} seconds
 """
 
 import select

@@ -5,7 +5,7 @@ sent its last SYN and given up. TCP_SYNCNT makes it do so after about 3 seconds
 instead of two minutes (tcp(7)).
 
 Needs: Linux
-Varies: after {seconds} seconds
+Varies: after {seconds>=0.3} seconds
 Takes: 5 seconds
 """
 

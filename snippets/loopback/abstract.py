@@ -1,7 +1,7 @@
 """A name that is no path: Linux's abstract UNIX sockets leave nothing behind.
 
 Needs: Linux
-Varies: handbook-{int}
+Varies: handbook-{int>=1}
 """
 
 import os

@@ -5,8 +5,8 @@ by the other process. Each row gives the median of seven rounds, then the lowest
 the highest. The numbers are those of one machine at one moment.
 
 Needs: Linux
-Varies: {seconds} us   {seconds} to {seconds}
-Varies: {int} MB/s   {int} to {int}
+Varies: {seconds>=0.1} us   {seconds>=0.1} to {seconds>=0.1}
+Varies: {int>=1} MB/s   {int>=1} to {int>=1}
 """
 
 import mmap

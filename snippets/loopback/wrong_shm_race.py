@@ -1,7 +1,7 @@
 """Wrong on purpose: two processes count in shared memory, and nobody waits.
 
 Needs: Linux
-Varies: counted {int}
+Varies: counted {int>=1}
 """
 
 import mmap

@@ -1,7 +1,7 @@
 """From which ports this kernel draws the one of a client.
 
 Needs: Linux
-Varies: draws from {int} to {int}
+Varies: draws from {int>=1} to {int>=1}
 """
 
 import socket

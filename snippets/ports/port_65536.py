@@ -1,7 +1,7 @@
 """What happens with port numbers that are none, and with port 0.
 
 Needs: Linux
-Varies: dials port {int}
+Varies: dials port {int>=65536}
 """
 
 import platform

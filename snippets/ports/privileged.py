@@ -4,7 +4,7 @@ As root it takes the rights of nobody (user 65534) while it binds. As any other
 user it binds as that user.
 
 Needs: Linux, privileged ports
-Varies: as user {int}
+Varies: as user {int>=1}
 """
 
 import os

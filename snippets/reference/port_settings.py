@@ -1,7 +1,7 @@
 """This kernel's settings about port numbers, as ip-sysctl and ip(7) name them.
 
 Needs: Linux
-Varies: ip_local_port_range         {int} {int}
+Varies: ip_local_port_range         {int>=1} {int>=1}
 Varies: ip_unprivileged_port_start  {int}
 """
 

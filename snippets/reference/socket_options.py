@@ -4,8 +4,8 @@ The listening socket gets a value that is not the default, before it listens.
 Then a client connects, and the accepted socket is asked for its own value.
 
 Needs: Linux
-Varies: SO_RCVBUF         {int}
-Varies: SO_SNDBUF         {int}
+Varies: SO_RCVBUF         {int>=1}
+Varies: SO_SNDBUF         {int>=1}
 """
 
 import socket

@@ -2,7 +2,7 @@
 
 Needs: Linux
 Varies: the table has  0100007F:{hex}  00000000:0000
-Varies: socket:[{int}] is
+Varies: socket:[{int>=1}] is
 Varies: held by {text}, pid
 """
 

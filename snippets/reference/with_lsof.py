@@ -2,7 +2,7 @@
 
 Needs: lsof
 Varies: {text}  TCP  127.0.0.1:
-Varies: -a -i -p {int}
+Varies: -a -i -p {int>=1}
 """
 
 import os

@@ -1,7 +1,7 @@
 """What tcpdump shows: the segments of a refusal, a handshake and five bytes.
 
 Needs: Linux, root, tcpdump
-Varies: IP 127.0.0.1.{int} > 127.0.0.1.{int}: Flags
+Varies: IP 127.0.0.1.{int>=1} > 127.0.0.1.{int>=1}: Flags
 Varies: [S], seq {int}
 Varies: [S.], seq {int}, ack {int}
 Varies: [R.], seq 0, ack {int}

@@ -1,8 +1,8 @@
 """One socket, seen three times: as a descriptor, in /proc and in the TCP table.
 
 Needs: Linux
-Varies: inode {int}
-Varies: socket:[{int}]
+Varies: inode {int>=1}
+Varies: socket:[{int>=1}]
 """
 
 import os

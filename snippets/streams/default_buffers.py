@@ -1,6 +1,6 @@
 """How much one send() hands to the kernel, while the other side reads nothing.
 
-Varies: send() -> {int} of
+Varies: send() -> {int>=1} of
 """
 
 import socket

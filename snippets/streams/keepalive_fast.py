@@ -3,7 +3,7 @@
 A filter drops all that comes for the client, as if the cable were cut.
 
 Needs: Linux, socket filters
-Varies: after {seconds} seconds
+Varies: after {seconds>=2} seconds
 Takes: 5 seconds
 """
 

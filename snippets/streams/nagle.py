@@ -3,7 +3,7 @@
 Each row gives the median of nine requests, then the quickest and the slowest.
 
 Needs: Linux
-Varies: {seconds} ms   {seconds} to {seconds}
+Varies: {seconds>=0.01} ms   {seconds>=0.01} to {seconds>=0.01}
 """
 
 import os

@@ -295,7 +295,7 @@ async def say_all(client: FeedClient, options: argparse.Namespace) -> None:
             await client.say(line)
     await client.all_heard()
     if options.listen:
-        await asyncio.Event().wait()
+        await asyncio.Event().wait()  # waits: until Ctrl-C
 
 
 async def run(options: argparse.Namespace) -> None:

@@ -4,8 +4,8 @@ Counted are the bytes of both directions as TCP carries them, and all packets. H
 late: the median of the five, then the earliest and the latest.
 
 Needs: Linux, get.py
-Varies: {int} packets
-Varies: {seconds} ms   {seconds} to {seconds}
+Varies: {int>=1} packets
+Varies: {seconds>=0.01} ms   {seconds>=0.01} to {seconds>=0.01}
 """
 
 import base64

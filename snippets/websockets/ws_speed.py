@@ -6,7 +6,7 @@ then the lowest and the highest.
 
 Needs: rfc6455.py, ws_server.py, ws_client.py
 Needs: pip install websockets, pip install wsproto
-Varies: {seconds} us   {seconds} to {seconds}
+Varies: {seconds>=0.1} us   {seconds>=0.1} to {seconds>=0.1}
 """
 
 from __future__ import annotations

@@ -92,11 +92,14 @@ def small_handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(
             ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
-    shutil.copy(ROOT / "pyproject.toml", root)
+    for name in ("pyproject.toml", "requirements.in", "requirements.txt"):
+        shutil.copy(ROOT / name, root)
     for path in (root / "tests").glob("*/*.py"):
         if path.parent.name in ("handbook", "site") or path.stem not in TESTS:
             path.unlink()
     known = set(claims.collect(root))
+    told = [identifier for identifier in claims.told(root) if identifier in known]
+    (root / claims.TOLD).write_text("".join(f"{each}\n" for each in told))
     docs = root / "docs"
     for path in docs.rglob("*.md"):
         if path.relative_to(docs).with_suffix("").as_posix() in KEPT:

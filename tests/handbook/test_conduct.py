@@ -152,6 +152,11 @@ FAULTS = {
         "    Path(folder, 'a').write_text('b')",
         "",
     ),
+    "prints what only this day has": (
+        "import datetime\nprint(datetime.datetime.now(datetime.UTC).date())",
+        "line 1 has today's date",
+    ),
+    "prints what nobody can read": ("print('\\x1b[1mbold')", "an escape sequence"),
     "takes long": (
         "import time\ntime.sleep(3.1)  # waits: length is the subject",
         " s are its limit",

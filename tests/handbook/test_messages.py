@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handbook import check, compare, record, recordings, snippet
-from handbook.problem import Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,6 +168,14 @@ BROKEN = {
     "a term explained twice": (
         ("docs/reference/glossary.md", "  (백로그)", "  A queue.\n  (백로그)"),
         ["docs/reference/glossary.md:10: a term is explained twice, the second time"],
+    ),
+    "a term that stands twice": (
+        (
+            "docs/reference/glossary.md",
+            "accept queue\n",
+            "accept queue\n  A queue.\n\naccept queue\n",
+        ),
+        ["docs/reference/glossary.md:", "the term 'accept queue' stands twice in the"],
     ),
     "a conflict that git has marked": (
         (CHAPTER, "## Often said", "<<<<<<< HEAD\n\n## Often said"),
@@ -390,10 +397,44 @@ def test_names_that_make_no_address(repository: Path) -> None:
 def test_a_page_that_is_not_utf_8(repository: Path) -> None:
     page = repository / CHAPTER
     page.write_bytes(page.read_bytes() + "\nça\n".encode("latin-1"))
-    with pytest.raises(Problem) as refused:
-        check.problems(repository)
     line = page.read_bytes().count(b"\n")
-    assert str(refused.value).startswith(f"{CHAPTER}:{line}: not UTF-8\n  To mend it:")
+    assert f"{CHAPTER}:{line}: not UTF-8\n  To mend it:" in told(repository)
+
+
+def test_a_program_that_is_not_utf_8_makes_no_other_problem(repository: Path) -> None:
+    program = repository / "snippets/sockets/conversation.py"
+    program.write_bytes(program.read_bytes() + "\n# ça\n".encode("latin-1"))
+    (problem,) = check.problems(repository)
+    line = program.read_bytes().count(b"\n")
+    assert problem.where == f"snippets/sockets/conversation.py:{line}"
+    assert problem.what == "not UTF-8"
+    assert problem.mend == "have your editor save the file as UTF-8"
+
+
+def test_what_cannot_be_read_is_told_on_the_command_line(repository: Path) -> None:
+    latin = "\n# ça\n".encode("latin-1")
+    names = (
+        *("snippets/listening/demux.py", CHAPTER, "docs/reference/glossary.md"),
+        *("tests/listening/test_before_accept.py", "tests/conftest.py"),
+        *("snippets/listening/recorded/no_listen.json", "tests/reference/told.txt"),
+        *("docs/redirects.txt", "pyproject.toml", "requirements.txt"),
+    )
+    for name in names:
+        path = repository / name
+        path.write_bytes(path.read_bytes() + latin)
+    (repository / "snippets/listening/linked.py").symlink_to("gone.py")
+    (repository / "snippets/sockets/conversation.html").symlink_to("gone.html")
+    (repository / "tests/sockets/test_linked.py").symlink_to("gone.py")
+    (repository / "docs/sockets/linked.md").symlink_to("gone.md")
+    said = run(repository, "handbook", "check")
+    assert "Traceback" not in said
+    for name in (
+        *names,
+        *("snippets/listening/linked.py", "snippets/sockets/conversation.html"),
+        *("tests/sockets/test_linked.py", "docs/sockets/linked.md"),
+    ):
+        line = next(row for row in said.splitlines() if row.startswith(f"{name}:"))
+        assert "UTF-8" in line or "a link to gone." in line or "utf-8" in line
 
 
 def test_a_program_named_like_a_module(repository: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handbook import needs, snippet
+from handbook import compare, needs, recordings, snippet
 from handbook.problem import Problem
 
 if TYPE_CHECKING:
@@ -44,6 +44,36 @@ def test_fields_of_the_docstring_are_read(program: Write) -> None:
     assert read.needs == ("Linux", "ss")
     assert read.varies[0].pattern.search("took 3932160 bytes")
     assert not read.varies[0].pattern.search("took many bytes")
+
+
+def test_a_number_may_say_what_it_must_at_least_be() -> None:
+    took = snippet.Varies.parse("took {seconds>=0.5} s for {int>=1} of {int}")
+    text = "took 0.5 s for 0 of 0\ntook 0.49 s for 3 of 9\n"
+    values = list(took.values(text))
+    assert [text[each.start : each.end] for each in values] == [
+        *("0.5", "0", "0", "0.49", "3", "9"),
+    ]
+    assert [each.enough for each in values] == [True, False, True, False, True, True]
+    assert [each.least for each in values[:3]] == [0.5, 1, None]
+
+
+def test_a_number_that_is_too_small_is_not_left_out(program: Write) -> None:
+    read = program('"""Counts.\n\nVaries: {int>=1} half-open\n"""\n')
+
+    def printed(text: str) -> recordings.Recording:
+        return recordings.Recording(
+            read.id, {"": text}, (), (), frozenset(), frozenset()
+        )
+
+    three, four, none = map(
+        printed, ("3 half-open\n", "4 half-open\n", "0 half-open\n")
+    )
+    assert compare.diff(three, four, read) == ""
+    assert "-<int> half-open\n  +0 half-open" in compare.diff(three, none, read)
+    assert [
+        mark.name for mark in compare.marks("3 half-open\n", three, read.varies)
+    ] == ["<int>"]
+    assert compare.marks("0 half-open\n", none, read.varies) == []
 
 
 def test_no_reader_sees_a_marker(program: Write) -> None:
@@ -101,6 +131,16 @@ def test_a_line_of_the_file_is_found_again_without_markers(program: Write) -> No
         ('"""Good."""\nprint(\n', "example.py:2: not Python"),
         ('"""Good.\n\nVaries: took bytes\n"""\n', "example.py:3: Varies: no {type}"),
         ('"""Good.\n\nVaries: {float}\n"""\n', "example.py:3: Varies: {float} is no"),
+        (
+            '"""Good.\n\nVaries: key {hex>=1} made\n"""\n',
+            "example.py:3: Varies: {hex>=1} compares what is no number\n  To mend it: "
+            "write a literal piece of the line with one of {int}, {seconds}, {hex}, "
+            "{text}; a number may say its minimum: {int>=1}",
+        ),
+        (
+            '"""Good.\n\nVaries: took {int>1} bytes\n"""\n',
+            "example.py:3: Varies: no {type} in it",
+        ),
         ('"""Good."""\n# [a]\n', r"example.py:2: [a] is never closed"),
         ('"""Good."""\n# [/a]\n', r"example.py:2: [/a] closes a region"),
         (

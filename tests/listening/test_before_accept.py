@@ -377,7 +377,7 @@ def test_listen_without_bind_picks_a_port(sockets: ExitStack) -> None:
 
 @claim(
     "unaccepted-are-reset",
-    "Linux, net/ipv4/inet_connection_sock.c, inet_csk_listen_stop()",
+    "Linux net/ipv4/inet_connection_sock.c, inet_csk_listen_stop()",
 )
 def test_a_queued_client_is_reset_with_the_last_descriptor(
     listener: socket.socket, sockets: ExitStack

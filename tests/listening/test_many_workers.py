@@ -224,7 +224,7 @@ def test_blocking_workers_take_turns(sockets: ExitStack) -> None:
 
 @claim(
     "a-time-out-makes-a-herd",
-    "Python source: socketmodule.c, sock_call_ex()",
+    "CPython Modules/socketmodule.c, sock_call_ex()",
     "poll(2)",
 )
 def test_with_a_time_out_a_connection_wakes_every_worker(sockets: ExitStack) -> None:
@@ -420,7 +420,7 @@ def test_fork_with_a_thread(sockets: ExitStack) -> None:
 @claim(
     "reuseport-queues-are-separate",
     "socket(7) SO_REUSEPORT",
-    "Linux ip-sysctl, tcp_migrate_req",
+    "Linux ip-sysctl.rst, tcp_migrate_req",
 )
 def test_a_closed_reuseport_socket_takes_its_queue_along(sockets: ExitStack) -> None:
     """With SO_REUSEPORT each socket has a queue of its own.

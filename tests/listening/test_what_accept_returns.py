@@ -286,7 +286,7 @@ class EnoughError(Exception):
 
 @claim(
     "socketserver-spins-on-emfile",
-    "Python source: socketserver.BaseServer._handle_request_noblock",
+    "CPython Lib/socketserver.py, _handle_request_noblock()",
 )
 def test_socketserver_spins(
     sockets: ExitStack, capsys: pytest.CaptureFixture[str]

@@ -228,7 +228,7 @@ def test_the_path_stays_when_the_socket_is_closed(folder: Path) -> None:
     check_path_must_be_removed(path)
 
 
-@claim("a-socket-path-is-short", "unix(7) Address format", "Python: socket.bind()")
+@claim("a-socket-path-is-short", "unix(7) Address format", "Python docs: socket.bind()")
 def test_how_long_a_path_may_be(folder: Path) -> None:
     """On Linux the path of a UNIX socket has at most 107 bytes in Python.
 
@@ -325,7 +325,9 @@ print(client.connect_ex({name!r}))
     assert error_of(lambda: client.connect(name)) == errno.ECONNREFUSED
 
 
-@claim("descriptors-can-be-passed", "unix(7) SCM_RIGHTS", "Python: socket.send_fds()")
+@claim(
+    "descriptors-can-be-passed", "unix(7) SCM_RIGHTS", "Python docs: socket.send_fds()"
+)
 def test_an_open_file_goes_through_a_unix_socket(
     sockets: ExitStack, folder: Path
 ) -> None:
@@ -427,7 +429,7 @@ def check_nothing_is_lost(way: str) -> None:
 @claim(
     "shared-memory-needs-sync",
     "sem_overview(7)",
-    "Python: multiprocessing.Lock",
+    "Python docs: multiprocessing.Lock",
     often_said="Shared memory needs no synchronisation: each process just reads it.",
 )
 def test_a_lock_makes_the_count_exact() -> None:
@@ -489,7 +491,7 @@ def test_what_is_faster_on_one_machine() -> None:
 
 @claim(
     "attached-memory-is-unlinked",
-    "Python: multiprocessing.shared_memory.SharedMemory, track",
+    "Python docs: multiprocessing.shared_memory.SharedMemory, track",
     often_said="A program that only attaches to shared memory leaves it as it is.",
 )
 def test_python_unlinks_what_another_program_made() -> None:

@@ -33,8 +33,8 @@ cited(
     "node-takes-the-first-address",
     "Since version 17 Node.js keeps the resolver's order of the addresses of a name; "
     "before, it put those of IPv4 first. Since version 20 it tries them all.",
-    "Node.js documentation: dns.lookup(), history of verbatim",
-    "Node.js documentation: net.setDefaultAutoSelectFamily()",
+    "Node.js docs: dns.lookup(), history of verbatim",
+    "Node.js docs: net.setDefaultAutoSelectFamily()",
 )
 
 # What the programs in a network of their own begin with. There localhost has both
@@ -142,7 +142,7 @@ def test_the_check_sees_a_server_on_both(with_both: OwnNetwork) -> None:
     "dual-stack-sees-mapped-addresses",
     "RFC 3493 section 3.7",
     "ipv6(7) IPV6_V6ONLY",
-    "Python: socket.create_server()",
+    "Python docs: socket.create_server()",
 )
 def test_one_socket_serves_both(with_both: OwnNetwork) -> None:
     """One IPv6 socket on :: can serve IPv4 too, if IPV6_V6ONLY is off.
@@ -166,7 +166,7 @@ print(json.dumps([peer[0], v6only, outcome("127.0.0.1", port), outcome("::1", po
 @linux
 @claim(
     "create-connection-tries-every-address",
-    "Python: socket.create_connection()",
+    "Python docs: socket.create_connection()",
     often_said="create_connection() dials the first address of a name.",
 )
 def test_the_second_address_answers(with_both: OwnNetwork) -> None:
@@ -220,7 +220,7 @@ except OSError as error:
 
 
 @linux
-@claim("asyncio-names-every-error", "Python: asyncio.loop.create_connection()")
+@claim("asyncio-names-every-error", "Python docs: asyncio.loop.create_connection()")
 def test_asyncio_gives_the_errors_of_all_addresses(with_both: OwnNetwork) -> None:
     """asyncio.open_connection() names each address that failed, in one message."""
     told = with_both(
@@ -270,7 +270,7 @@ print(json.dumps(asyncio.run(main())))
 @claim(
     "happy-eyeballs-need-a-delay",
     "RFC 8305 section 5",
-    "Python: asyncio.loop.create_connection()",
+    "Python docs: asyncio.loop.create_connection()",
     often_said="If the first address does not answer, the client takes the second.",
 )
 def test_asyncio_races_only_if_it_is_told_to(with_both: OwnNetwork) -> None:
@@ -302,7 +302,7 @@ def test_one_entry_for_each_address_and_kind() -> None:
 @claim(
     "gaierror-is-about-the-name",
     "getaddrinfo(3)",
-    "Python: socket.gaierror",
+    "Python docs: socket.gaierror",
     often_said="Name or service not known means that the server is down.",
 )
 def test_a_wrong_name_fails_before_anything_is_dialled() -> None:

@@ -182,7 +182,7 @@ def check_starts_again(address: Address, *options: int) -> None:
 @claim(
     "reuseaddr-is-for-both",
     "socket(7) NOTES",
-    "Python: socket.create_server()",
+    "Python docs: socket.create_server()",
     often_said="Set SO_REUSEADDR on the new server, and TIME-WAIT does not matter.",
 )
 def test_a_restart_needs_the_option_on_both() -> None:
@@ -247,9 +247,9 @@ def test_a_connection_holds_the_port_without_a_listener(sockets: ExitStack) -> N
 
 @claim(
     "who-sets-reuseaddr",
-    "Python: socket.create_server()",
-    "Python: socketserver, allow_reuse_address",
-    "Python: loop.create_server(), reuse_address",
+    "Python docs: socket.create_server()",
+    "Python docs: socketserver, allow_reuse_address",
+    "Python docs: loop.create_server(), reuse_address",
 )
 @pytest.mark.skipif(os.name != "posix", reason="there Python sets it on POSIX only")
 def test_some_of_pythons_servers_have_it(
@@ -393,7 +393,7 @@ def test_all_of_them_must_share(sockets: ExitStack) -> None:
 
 
 @linux
-@claim("reuseport-loses-who-waits", "listen(2)", "Linux ip-sysctl, tcp_migrate_req")
+@claim("reuseport-loses-who-waits", "listen(2)", "Linux ip-sysctl.rst, tcp_migrate_req")
 def test_who_waits_for_a_server_that_stops_is_reset(sockets: ExitStack) -> None:
     """If one of several servers stops, clients in its queue are reset by default.
 

@@ -233,8 +233,8 @@ def test_the_last_port_is_65535() -> None:
 @glibc
 @claim(
     "create-connection-wraps-the-port",
-    "Python: socket.create_connection()",
-    "Python: socket.getaddrinfo()",
+    "Python docs: socket.create_connection()",
+    "Python docs: socket.getaddrinfo()",
     often_said="Python refuses a port above 65535.",
 )
 def test_create_connection_dials_another_port(listener: socket.socket) -> None:
@@ -410,7 +410,7 @@ def test_the_answer_comes_to_the_senders_port(sockets: ExitStack, ends: Ends) ->
     assert sender.recvfrom(1024) == (b"answer", server.getsockname())
 
 
-@claim("port-zero-picks-a-free-port", "ip(7)", "Python: socket.create_server()")
+@claim("port-zero-picks-a-free-port", "ip(7)", "Python docs: socket.create_server()")
 def test_port_zero_gives_different_ports(sockets: ExitStack) -> None:
     """bind() to port 0 takes a free port; getsockname() tells which."""
     picked = [bound(sockets, (socket.SOCK_STREAM, "127.0.0.1"))[0] for _ in range(10)]
@@ -459,7 +459,7 @@ def test_a_server_cannot_have_a_clients_port(ends: Ends) -> None:
     "privileged-ports-need-a-right",
     "ip(7) Address format",
     "capabilities(7) CAP_NET_BIND_SERVICE",
-    "kernel.org ip-sysctl ip_unprivileged_port_start",
+    "Linux ip-sysctl.rst, ip_unprivileged_port_start",
 )
 def test_a_plain_user_may_not_bind_low_ports() -> None:
     """On Linux only a process with a special right may bind the lowest ports.
@@ -536,7 +536,7 @@ def check_client_is_deceived(
 
 @claim(
     "port-demux-is-security",
-    "IANA: Service Name and Transport Protocol Port Number Registry, Note",
+    "IANA Service Name and Transport Protocol Port Number Registry, Note",
     often_said="Ports are there for security: they bring data to the right program.",
 )
 def test_another_program_answers_on_the_port(sockets: ExitStack) -> None:

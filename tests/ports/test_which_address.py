@@ -161,7 +161,7 @@ def test_zero_dials_this_machine(sockets: ExitStack) -> None:
     assert bound.getpeername() == ("127.0.0.5", port_of(other))
 
 
-@claim("empty-host-is-the-wildcard", "Python: socket, Socket families")
+@claim("empty-host-is-the-wildcard", "Python docs: socket, Socket families")
 def test_the_empty_name_is_every_address() -> None:
     """In Python the empty string stands for 0.0.0.0 in bind()."""
     with socket.socket() as sock:

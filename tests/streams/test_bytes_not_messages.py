@@ -101,7 +101,7 @@ def test_recv_gives_what_is_there(ends: Ends) -> None:
     assert receiver.recv(1_000_000) == b"the rest"
 
 
-@claim("recv-makes-room-first", "CPython, Modules/socketmodule.c, sock_recv()")
+@claim("recv-makes-room-first", "CPython Modules/socketmodule.c, sock_recv()")
 def test_recv_allocates_what_it_is_asked_for(ends: Ends) -> None:
     """Python's recv(n) makes a buffer of n bytes before any have come."""
     sender, receiver = ends

@@ -194,7 +194,7 @@ def test_who_drips_has_no_more_time_than_others() -> None:
         with contextlib.suppress(ConnectionError):
             while time.monotonic() - begin < 8:
                 client.sendall(b"x")
-                cut.wait(0.05)  # a byte every so often, well below the time-out
+                cut.wait(0.05)  # waits: a byte every so often, below the time-out
         assert time.monotonic() - begin < 7
         server.wait_for("^left: .* 0 answered, too slow: waited 0.5 seconds$")
 

@@ -273,7 +273,7 @@ def check_the_text_runs_nothing(page: Page, put: str) -> None:
 @pytest.mark.browser
 @claim(
     "text-content-runs-nothing",
-    "DOM, Node.textContent",
+    "WHATWG DOM, Node.textContent",
     often_said="A chat may put what comes into innerHTML: it is only text.",
 )
 def test_what_is_set_as_text_stays_text(page: Page) -> None:
@@ -284,7 +284,7 @@ def test_what_is_set_as_text_stays_text(page: Page) -> None:
 
 
 @pytest.mark.browser
-@claim("policy-runs-no-other-script", "CSP Level 3 section 6.1.11 (script-src)")
+@claim("policy-runs-no-other-script", "W3C CSP Level 3 section 6.1.11 (script-src)")
 def test_a_policy_stops_a_script_that_was_let_in(page: Page) -> None:
     """A policy that names the page's own script by its hash lets no other one run.
 

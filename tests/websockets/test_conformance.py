@@ -74,7 +74,7 @@ def run_long() -> Callable[..., Any]:
     return run
 
 
-@claim("core-passes-autobahn", "RFC 6455")
+@claim("core-passes-autobahn", "RFC 6455 sections 5, 7 and 8.1")
 @pytest.mark.parametrize("program", ["ws_server.py", "ws_aio_server.py"])
 def test_a_server_passes_every_case(program: str, run_long: Callable[..., Any]) -> None:
     """Both servers pass all cases of groups 1 to 7, 9 and 10 of Autobahn's suite.
@@ -120,7 +120,7 @@ async def drive_async(port: int) -> None:
     await (await connect(f"{base}/updateReports?agent=handbook")).close()
 
 
-@claim("core-clients-pass-autobahn", "RFC 6455")
+@claim("core-clients-pass-autobahn", "RFC 6455 sections 5, 7 and 8.1")
 @pytest.mark.parametrize("client", ["ws_client.py", "ws_aio_client.py"])
 def test_a_client_passes_every_case(client: str, run_long: Callable[..., Any]) -> None:
     """Both clients pass all cases of groups 1 to 7, 9 and 10 of Autobahn's suite.
@@ -144,7 +144,7 @@ def test_a_client_passes_every_case(client: str, run_long: Callable[..., Any]) -
     check(run_long(serve()), CASES, client)
 
 
-@claim("compression-passes-autobahn", "RFC 7692")
+@claim("compression-passes-autobahn", "RFC 7692 section 7")
 @pytest.mark.filterwarnings("ignore:unclosed file .*kosoku:ResourceWarning")
 def test_compression_passes_its_cases(
     run_long: Callable[..., Any], tmp_path: Path

@@ -264,7 +264,11 @@ def tls_context(authority: Any) -> ssl.SSLContext:
     return context
 
 
-@claim("plain-http-at-a-tls-port", "RFC 8446 section 5.1", "nginx: status 497")
+@claim(
+    "plain-http-at-a-tls-port",
+    "RFC 8446 section 5.1",
+    "nginx docs: ngx_http_ssl_module, Error Processing",
+)
 def test_a_server_that_expects_tls_does_not_greet(listener: socket.socket) -> None:
     """A server that expects TLS says nothing first, and closes after plain HTTP.
 
@@ -350,7 +354,7 @@ cited(
     "Over HTTP/1.1 a browser opens few connections to one server, often six, and each "
     "stream of events takes one of them, in all tabs together.",
     "WHATWG HTML section 9.2.7",
-    "MDN: EventSource",
+    "MDN docs: EventSource",
 )
 
 
@@ -808,7 +812,7 @@ def test_a_get_has_no_content(listener: socket.socket) -> None:
     "http-headers-200b-to-2kb",
     "RFC 9110 section 5.4",
     "RFC 6585 section 5",
-    "nginx: large_client_header_buffers",
+    "nginx docs: large_client_header_buffers",
     often_said="HTTP headers are 200 bytes to 2 KB.",
 )
 def test_heads_may_be_tiny_or_huge(address: tuple[str, int]) -> None:

@@ -71,7 +71,11 @@ def test_the_accept_value_of_the_rfc() -> None:
     assert accept_value(KEY) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
-@claim("ws-starts-with-http", "RFC 6455 sections 1.3, 4.1 and 4.2.2", "RFC 9110 7.8")
+@claim(
+    "ws-starts-with-http",
+    "RFC 6455 sections 1.3, 4.1 and 4.2.2",
+    "RFC 9110 section 7.8",
+)
 def test_a_websocket_begins_as_an_http_request(ends: Ends) -> None:
     """A WebSocket begins as an HTTP/1.1 GET that asks for an upgrade.
 
@@ -337,7 +341,7 @@ def test_the_transport_is_tcp() -> None:
 @claim(
     "ws-is-html5-technology",
     "RFC 6455 section 1.7",
-    "WHATWG WebSockets Standard",
+    "WHATWG WebSockets, Introduction",
     often_said="WebSocket is a technology of HTML5.",
 )
 def test_two_programs_without_html(ends: Ends) -> None:
@@ -359,7 +363,7 @@ cited(
     "browser-hides-the-refusal",
     "A browser does not tell a script why a handshake was refused: there is an error "
     "event, and a close event with 1006.",
-    "WHATWG WebSockets Standard, section 4, feedback from the protocol",
+    "WHATWG WebSockets, section 4, feedback from the protocol",
     "RFC 6455 section 7.1.7",
 )
 

@@ -97,7 +97,7 @@ async def answers_hello(url: str) -> bool:
 @claim(
     "alt-socketio",
     "Socket.IO docs: Introduction, What Socket.IO is not",
-    "Engine.IO protocol, Protocol",
+    "Engine.IO docs: protocol, Protocol",
     often_said="Where WebSocket cannot be used, Socket.IO replaces it.",
 )
 @pytest.mark.usefixtures("quiet")
@@ -121,7 +121,7 @@ def test_a_plain_websocket_client_cannot_talk_to_socketio(run_async: Run) -> Non
     run_async(talk())
 
 
-@claim("socketio-also-polls", "Engine.IO protocol, Transports")
+@claim("socketio-also-polls", "Engine.IO docs: protocol, Transports")
 def test_socketio_works_without_a_websocket(run_async: Run) -> None:
     """Without a WebSocket, Socket.IO sends the same packets in HTTP requests."""
 
@@ -170,7 +170,7 @@ cited(
     "alt-sockjs",
     "SockJS stands in for a WebSocket: it falls back to HTTP where none gets through. "
     "Its server has to offer each of the ways.",
-    "SockJS-client README",
+    "SockJS docs: sockjs-client, Summary",
     "RFC 6202 section 2",
 )
 
@@ -293,7 +293,7 @@ def news(
             thread.join()
 
 
-@claim("an-event-stream-resumes", "WHATWG HTML section 9.2.4", "MDN: EventSource")
+@claim("an-event-stream-resumes", "WHATWG HTML section 9.2.4", "MDN docs: EventSource")
 def test_a_browser_asks_for_what_it_has_not_seen(
     new_context: Callable[..., BrowserContext],
 ) -> None:

@@ -248,7 +248,7 @@ def test_a_program_that_does_not_read_is_given_up() -> None:
 @claim(
     "ws-handles-protocol-for-you",
     "RFC 6455 sections 7.2.3 and 10.5",
-    "WHATWG WebSockets Standard, bufferedAmount",
+    "WHATWG WebSockets, bufferedAmount",
     often_said="WebSocket handles the protocol for you, so communication gets easy.",
 )
 def test_what_a_library_does_and_what_is_left_to_you() -> None:
@@ -306,7 +306,7 @@ def test_a_killed_client_is_1006_by_a_fin(listener: socket.socket) -> None:
 cited(
     "browser-cannot-ping",
     "A browser answers pings by itself; a page can neither send one nor see one.",
-    "WHATWG WebSockets Standard, section 5, ping and pong frames",
+    "WHATWG WebSockets, section 5, ping and pong frames",
     "RFC 6455 section 5.5.2",
 )
 

@@ -115,7 +115,7 @@ async def status_of(port: int, **headers: str) -> int:
     "nginx-drops-the-upgrade",
     "RFC 9110 section 7.6.1",
     "RFC 9110 section 7.8",
-    "nginx: WebSocket proxying",
+    "nginx docs: WebSocket proxying",
     often_said="A proxy that passes HTTP on passes WebSockets on, too.",
 )
 def test_the_handshake_needs_three_lines(run_async: Run, nginx: Nginx) -> None:
@@ -143,7 +143,7 @@ def test_the_handshake_needs_three_lines(run_async: Run, nginx: Nginx) -> None:
 cited(
     "nginx-waits-60-seconds",
     "proxy_read_timeout of nginx is 60 seconds unless it is set.",
-    "nginx: ngx_http_proxy_module, proxy_read_timeout",
+    "nginx docs: ngx_http_proxy_module, proxy_read_timeout",
 )
 
 
@@ -184,7 +184,7 @@ async def check_it_survives(
 @claim(
     "pings-keep-a-proxy-from-cutting",
     "RFC 6455 section 5.5.2",
-    "nginx: WebSocket proxying",
+    "nginx docs: WebSocket proxying",
     often_said="An open WebSocket stays open until one of the two ends closes it.",
 )
 def test_pings_outlive_the_proxys_patience(run_async: Run, nginx: Nginx) -> None:
@@ -232,7 +232,7 @@ def test_a_cut_has_no_close_frame(run_async: Run, nginx: Nginx) -> None:
 
 @claim(
     "forwarded-for-begins-with-a-claim",
-    "nginx: ngx_http_proxy_module, $proxy_add_x_forwarded_for",
+    "nginx docs: ngx_http_proxy_module, $proxy_add_x_forwarded_for",
     "RFC 7239 section 8.1",
     often_said="X-Forwarded-For is the address of the client.",
 )
@@ -267,7 +267,9 @@ def test_a_client_can_forge_all_but_the_last_address(
     assert seen == ["127.0.0.1", "203.0.113.9"]
 
 
-@claim("access-log-keeps-the-url", "nginx: ngx_http_log_module, log_format combined")
+@claim(
+    "access-log-keeps-the-url", "nginx docs: ngx_http_log_module, log_format combined"
+)
 def test_nginx_writes_the_ticket_into_its_log(run_async: Run, nginx: Nginx) -> None:
     """Nginx writes the whole URL of a handshake into its access log, query and all."""
 
@@ -393,7 +395,7 @@ server {{ listen 127.0.0.1:{{port}}; location / {{ proxy_pass http://both; {line
 @claim(
     "a-websocket-stays-with-its-server",
     "RFC 6455 section 1.2",
-    "nginx: ngx_http_upstream_module",
+    "nginx docs: ngx_http_upstream_module",
     often_said="Behind a load balancer WebSockets need sticky sessions.",
 )
 def test_each_connection_has_one_server(run_async: Run, nginx: Nginx) -> None:
@@ -452,7 +454,7 @@ def test_workers_that_share_a_zone_share_one_count(
     assert run_async(dial()) == {"A": 6, "B": 6}
 
 
-@claim("a-dead-server-is-passed-over", "nginx: proxy_next_upstream")
+@claim("a-dead-server-is-passed-over", "nginx docs: proxy_next_upstream")
 def test_new_connections_go_to_the_server_that_lives(
     run_async: Run, nginx: Nginx
 ) -> None:
@@ -523,8 +525,8 @@ def test_a_server_that_does_not_answer_is_waited_for(
 
 @claim(
     "a-reload-keeps-open-websockets",
-    "nginx: Controlling nginx, Changing Configuration",
-    "nginx: worker_shutdown_timeout",
+    "nginx docs: Controlling nginx, Changing Configuration",
+    "nginx docs: worker_shutdown_timeout",
 )
 def test_reloading_nginx_does_not_cut(run_async: Run, nginx: Nginx) -> None:
     """After a reload of nginx the old worker keeps its WebSockets until they end.
@@ -644,7 +646,7 @@ def check_nothing_is_missed(
     assert heard == ["before", "meanwhile", "after"], f"only {heard}"
 
 
-@claim("a-stream-keeps-what-was-missed", "Redis: Streams, XRANGE")
+@claim("a-stream-keeps-what-was-missed", "Redis docs: Streams, XRANGE")
 def test_a_stream_is_read_on_from_the_last_entry(store: redis.Redis) -> None:
     """A Redis stream keeps its entries: who was away reads on from the last one seen.
 
@@ -661,7 +663,7 @@ def test_a_stream_is_read_on_from_the_last_entry(store: redis.Redis) -> None:
 
 @claim(
     "pubsub-forgets",
-    "Redis: Pub/Sub, Delivery semantics",
+    "Redis docs: Pub/Sub, Delivery semantics",
     often_said="With Redis pub/sub between the servers no message is lost.",
 )
 def test_pubsub_gives_only_to_those_who_listen_now(store: redis.Redis) -> None:

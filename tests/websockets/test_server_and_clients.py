@@ -288,7 +288,7 @@ def test_a_receiver_has_many_rules_to_check(
 
 @claim(
     "handler-takes-one-argument",
-    "websockets docs, Upgrade to the new asyncio implementation",
+    "websockets docs: Upgrade to the new asyncio implementation",
     often_said="A handler is written handler(websocket, path).",
 )
 def test_a_handler_that_wants_a_path_fails(
@@ -343,7 +343,7 @@ async def check_others_are_served(
 
 @claim(
     "slow-client-stalls-the-loop",
-    "websockets docs, Broadcasting messages",
+    "websockets docs: Broadcasting messages",
     often_said="To send to all clients, await send() for each of them in a loop.",
 )
 def test_a_loop_of_sends_waits_for_the_slowest(run_async: Run) -> None:
@@ -358,7 +358,7 @@ def test_a_loop_of_sends_waits_for_the_slowest(run_async: Run) -> None:
 
 @claim(
     "set-of-clients-changes-under-the-loop",
-    "Python tutorial section 4.2",
+    "Python docs: tutorial, section 4.2",
 )
 def test_a_client_that_joins_during_the_loop_breaks_it(run_async: Run) -> None:
     """A loop over a set of clients that awaits in its body may find the set changed.
@@ -377,7 +377,7 @@ def test_a_client_that_joins_during_the_loop_breaks_it(run_async: Run) -> None:
         run_async(loop_over(clients))
 
 
-@claim("broadcast-has-no-backpressure", "websockets docs, broadcast()")
+@claim("broadcast-has-no-backpressure", "websockets docs: broadcast()")
 def test_broadcast_puts_it_all_into_memory(run_async: Run) -> None:
     """broadcast() of websockets waits for nobody.
 
@@ -400,7 +400,7 @@ def test_broadcast_puts_it_all_into_memory(run_async: Run) -> None:
 
 @claim(
     "full-buffer-stops-ping-and-close",
-    "websockets 17.4, asyncio/connection.py: send_context() awaits drain()",
+    "websockets 17.4 asyncio/connection.py: send_context() awaits drain()",
     often_said="ping_timeout cuts off a client that does not read.",
 )
 def test_neither_ping_nor_close_ends_a_full_connection(run_async: Run) -> None:
@@ -538,7 +538,7 @@ async def check_nothing_is_lost(
 
 @claim(
     "no-await-between-past-and-future",
-    "Python docs, asyncio: other tasks run only while one awaits",
+    "Python docs: Developing with asyncio, Concurrency and Multithreading",
     often_said="Send a client what it missed, and then add it to the set of clients.",
 )
 def test_an_await_between_past_and_future_loses_messages(run_async: Run) -> None:
@@ -553,7 +553,7 @@ def test_an_await_between_past_and_future_loses_messages(run_async: Run) -> None
 
 @claim(
     "builtin-reconnect-does-not-pause",
-    "websockets 17.4, asyncio/client.py: connect.__aiter__()",
+    "websockets 17.4 asyncio/client.py: connect.__aiter__()",
     often_said="async for … in connect() always waits before it dials again.",
 )
 def test_the_builtin_loop_dials_at_once_after_a_connection(run_async: Run) -> None:
@@ -643,7 +643,7 @@ def test_pauses_grow_up_to_the_limit_and_no_further() -> None:
 
 
 @claim(
-    "server-close-is-1001", "RFC 6455 section 7.4.1", "websockets docs, Server.close()"
+    "server-close-is-1001", "RFC 6455 section 7.4.1", "websockets docs: Server.close()"
 )
 def test_what_was_sent_before_the_close_arrives(run_async: Run) -> None:
     """Server.close() of websockets closes each connection with code 1001.

@@ -368,7 +368,7 @@ await attempt("wss", "wss://app.test:{tls}/");
 
 
 @pytest.mark.browser
-@claim("https-page-needs-wss", "Mixed Content (W3C) section 4")
+@claim("https-page-needs-wss", "W3C Mixed Content section 4")
 def test_a_secure_page_cannot_open_ws(run_async: Run) -> None:
     """A page that came by HTTPS can open wss:, and ws: only to the browser's machine.
 
@@ -594,7 +594,7 @@ def test_a_message_that_is_too_big_ends_with_1009(run_async: Run) -> None:
     assert run_async(send(2**20 + 1)) == 1009
 
 
-@claim("half-a-handshake-is-cut", "RFC 6455 section 10.4", "websockets: serve()")
+@claim("half-a-handshake-is-cut", "RFC 6455 section 10.4", "websockets docs: serve()")
 def test_a_handshake_that_does_not_end_is_cut_off(run_async: Run) -> None:
     """A client that never finishes its handshake is cut off after open_timeout.
 

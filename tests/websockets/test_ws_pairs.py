@@ -109,7 +109,7 @@ def serves(server: Running) -> None:
 
 @claim(
     "core-talks-with-the-library",
-    "RFC 6455",
+    "RFC 6455 sections 5.4, 5.5, 5.6 and 7.1",
     often_said="To speak WebSocket a program needs a library.",
 )
 def test_the_library_talks_with_our_servers(start: Callable[..., Any]) -> None:
@@ -236,7 +236,11 @@ def test_our_asyncio_client_talks_with_the_library_s_asyncio_server(
     run_async(talk())
 
 
-@claim("core-talks-with-chromium", "RFC 6455", "WHATWG WebSockets Standard")
+@claim(
+    "core-talks-with-chromium",
+    "RFC 6455 sections 5.6 and 7.1",
+    "WHATWG WebSockets, The WebSocket interface",
+)
 @pytest.mark.browser
 def test_chromium_talks_with_our_servers(
     start: Callable[..., Any], new_context: Callable[..., BrowserContext]
@@ -306,7 +310,7 @@ def node() -> dict[str, str]:
     return environment
 
 
-@claim("core-talks-with-node", "RFC 6455")
+@claim("core-talks-with-node", "RFC 6455 sections 5.5.3 and 5.6")
 def test_node_talks_with_our_servers(
     start: Callable[..., Any], node: dict[str, str]
 ) -> None:
