@@ -40,10 +40,8 @@ def quiet(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pro
     """No sleep stands in for an event, however it is written."""
     del read
     for path, text, tree in _files(root, snippets):
-        lines = text.splitlines()
         for node, what in _idle(tree):
-            last = node.end_lineno or node.lineno
-            if not any("# waits:" in line for line in lines[node.lineno - 1 : last]):
+            if not _says(text, node, "# waits:"):
                 yield Problem(
                     place(root, path, node.lineno),
                     f"{what} where an event could be waited for",
@@ -55,12 +53,15 @@ def quiet(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Pro
 def picked(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
     """No port is taken for granted: it may be another program's."""
     del read
-    for path, _, tree in _files(root, snippets):
-        for line, port in _bound_ports(tree):
+    for path, text, tree in _files(root, snippets):
+        for node, port in _bound_ports(tree):
+            if _says(text, node, "# port:"):
+                continue
             yield Problem(
-                place(root, path, line),
+                place(root, path, node.lineno),
                 f"binds port {port}, which may be taken",
-                "bind port 0 and ask getsockname() which port it became",
+                "bind port 0 and ask getsockname() which port it became; if nobody "
+                "else can have it, add '# port: why'",
             )
     for snippet in snippets:
         yield from _default_ports(root, snippet)
@@ -77,6 +78,11 @@ def _files(
         )
     for path, tree in check_tests.parsed(root).items():
         yield path, texts.read(root, path), tree
+
+
+def _says(text: str, node: ast.expr | ast.stmt, words: str) -> bool:
+    """Say whether a comment on a statement, or right above it, says why."""
+    return words in text and node.lineno in texts.lines_that_say(text, words)
 
 
 # Idle waits
@@ -211,15 +217,17 @@ def _spins(node: ast.While, full: dict[str, str]) -> bool:
 # Ports
 
 
-def _bound_ports(tree: ast.Module) -> Iterator[tuple[int, int]]:
-    """Yield the lines that bind a port of the file's choice, and the port."""
+def _bound_ports(tree: ast.Module) -> Iterator[tuple[ast.Call, int]]:
+    """Yield the calls that bind a port of the file's choice, and the port."""
     top: constants.Names | None = None
     for node in texts.nodes(tree):
-        told = _ports_told(node) if isinstance(node, ast.Call) else []
+        if not isinstance(node, ast.Call):
+            continue
+        told = _ports_told(node)
         # A literal needs no names, and to gather them takes long.
         if any(not isinstance(each, ast.Constant) for each in told):
             top = constants.at_the_top(tree.body) if top is None else top
-            known = _known_at(node.lineno, tree, top)  # type: ignore[attr-defined]
+            known = _known_at(node.lineno, tree, top)
         else:
             known = {}
         for each in told:
@@ -227,7 +235,7 @@ def _bound_ports(tree: ast.Module) -> Iterator[tuple[int, int]]:
             if isinstance(worth, tuple):  # an address: (host, port)
                 worth = worth[1] if len(worth) > 1 else 0
             if isinstance(worth, int) and worth in PORTS:
-                yield node.lineno, worth  # type: ignore[attr-defined]
+                yield node, worth
                 break
 
 

@@ -8,13 +8,12 @@ wrote of it.
 
 from __future__ import annotations
 
-import ast
-import functools
 import ipaddress
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handbook import texts
 from handbook.compare import OPAQUE
 from handbook.problem import Problem, place
 from handbook.snippet import LONGEST
@@ -198,29 +197,7 @@ def _says(snippet: Snippet, event: Event, words: str) -> bool:
     if "program" not in event:
         return words in snippet.source
     path = _source(snippet, event)
-    return event["line"] in _lines_that_say(path, path.stat().st_mtime_ns, words)
-
-
-@functools.lru_cache(maxsize=256)
-def _lines_that_say(path: Path, _time: int, words: str) -> frozenset[int]:
-    """Give the lines of all statements that hold these words, or stand below them."""
-    text = path.read_text("utf-8")
-    rows = text.splitlines()
-    said = {n for n, row in enumerate(rows, 1) if words in row}
-    # Comments below one another are one.
-    for number in range(1, len(rows)):
-        if number in said and rows[number].lstrip().startswith("#"):
-            said.add(number + 1)
-    lines = set(said)
-    for node in ast.walk(ast.parse(text)):
-        if not isinstance(node, ast.stmt):
-            continue
-        inner = getattr(node, "body", None)
-        end = inner[0].lineno - 1 if inner else node.end_lineno or node.lineno
-        spanned = range(node.lineno, max(end, node.lineno) + 1)
-        if said & {node.lineno - 1, *spanned}:
-            lines |= {*spanned}
-    return frozenset(lines)
+    return event["line"] in texts.lines_that_say(path.read_text("utf-8"), words)
 
 
 def _is_number(host: str) -> bool:

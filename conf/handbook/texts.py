@@ -70,3 +70,24 @@ def parse(root: Path, path: Path, text: str) -> ast.Module:
 def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
     """Give all nodes of a file, as ast.walk() does, once: to walk takes long."""
     return tuple(ast.walk(tree))
+
+
+@functools.lru_cache(maxsize=512)
+def lines_that_say(text: str, words: str) -> frozenset[int]:
+    """Give the lines of all statements that hold these words, or stand below them."""
+    rows = text.splitlines()
+    said = {n for n, row in enumerate(rows, 1) if words in row}
+    # Comments below one another are one.
+    for number in range(1, len(rows)):
+        if number in said and rows[number].lstrip().startswith("#"):
+            said.add(number + 1)
+    lines = set(said)
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.stmt):
+            continue
+        inner = getattr(node, "body", None)
+        end = inner[0].lineno - 1 if inner else node.end_lineno or node.lineno
+        spanned = range(node.lineno, max(end, node.lineno) + 1)
+        if said & {node.lineno - 1, *spanned}:
+            lines |= {*spanned}
+    return frozenset(lines)

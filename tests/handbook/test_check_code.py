@@ -130,7 +130,7 @@ def test_a_fixed_port_is_refused(tmp_path: Path, name: str, where: str) -> None:
     assert message.startswith(f"{where}:")
     assert (
         "binds port 8765, which may be taken\n  To mend it: bind port 0 and ask "
-        "getsockname() which port it became"
+        "getsockname() which port it became; if nobody else can have it, add '# port: "
     ) in message
 
 
@@ -150,6 +150,16 @@ def test_a_fixed_port_is_refused(tmp_path: Path, name: str, where: str) -> None:
 )
 def test_a_port_of_the_kernels_choice_is_let_be(tmp_path: Path, code: str) -> None:
     assert told(tmp_path, code) == ""
+
+
+@pytest.mark.parametrize("name", BINDS)
+def test_a_fixed_port_that_says_why_is_let_be(tmp_path: Path, name: str) -> None:
+    *before, last = BINDS[name].splitlines()
+    binds = next((n for n, line in enumerate(before) if "bind" in line), len(before))
+    lines = [*before, last]
+    margin = lines[binds][: len(lines[binds]) - len(lines[binds].lstrip())]
+    lines.insert(binds, f"{margin}# port: nobody else is here")
+    assert told(tmp_path, "\n".join(lines)) == ""
 
 
 def test_a_default_port_is_for_people_who_copy_and_not_for_recordings(
