@@ -28,6 +28,7 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
+from websockets.utils import accept_key
 
 from processes import Running, command, run, running
 
@@ -564,6 +565,51 @@ class Crowd:
         for task in self.running:
             task.cancel()
         await asyncio.wait(self.running)
+
+
+def test_a_server_that_never_answers_a_close_is_let_go(
+    run_async: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection is gone when run() is, without a wait for the keep-alive."""
+    opened: list[Any] = []
+
+    async def dial_and_note(*args: Any, **kwargs: Any) -> Any:
+        opened.append(await dial(*args, **kwargs))
+        return opened[-1]
+
+    async def nonsense(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Shake hands, send what no feed sends, and be deaf to what comes then."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        key = re.search(rb"Sec-WebSocket-Key: (\S+)", head)
+        assert key
+        answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+        answer += b"Connection: Upgrade\r\nSec-WebSocket-Accept: "
+        answer += accept_key(key[1].decode()).encode() + b"\r\n\r\n"
+        writer.write(answer + b"\x81\x04oops")
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1024):
+                pass
+        writer.close()
+
+    async def converse() -> None:
+        server = await asyncio.start_server(nonsense, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            client = feed_client.FeedClient(
+                f"ws://127.0.0.1:{port}/",
+                heard=lambda _: None,
+                told=lambda _: None,
+                timeout=1,
+            )
+            with pytest.raises(feed_client.RefusedError):
+                await client.run()
+            assert opened[0].transport.is_closing()
+
+    monkeypatch.setattr(feed_client, "connect", dial_and_note)
+    run_async(converse())
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
