@@ -9,12 +9,14 @@ What is there:
     pages: the chapters' Markdown, before Sphinx reads it
     claims: what the tests prove, and how they ended
     pytest_plugin: keeps how they ended
+    pytest_limit: ends a run that hangs, and names its test
 Running:
     record: runs a program under `traced/`, which notes its calls
     assemble: makes a recording of what the run left
     recordings: keeps it in files, and reads it
     compare: says whether two mean the same
     errors: which errors the runs met
+    offspring: what a process has started, to list and to end
 Drawing:
     story: a recording as rows of words and numbers
     timeline, states: as a picture and in words
