@@ -23,6 +23,7 @@ import re
 import shlex
 import shutil
 import socket
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,13 @@ OF_THE_NETWORK = {
     "privileged ports": _protects_ports,
     "SYN cookies": _sends_cookies,
 }
+
+
+@functools.cache
+def drives_browsers() -> bool:
+    """Say whether Playwright's driver starts: pip does not install what it needs."""
+    driver = [sys.executable, "-m", "playwright", "--version"]
+    return subprocess.run(driver, capture_output=True, check=False).returncode == 0
 
 
 def _is_file(need: str) -> bool:
@@ -277,6 +285,8 @@ class Snippet:
             else:
                 path = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}/usr/sbin"
                 present = shutil.which(need, path=path) is not None
+                if need == "chromium" and "playwright" in self.packages:
+                    present = present and drives_browsers()
             if not present:
                 lacking.append(need)
         return lacking
