@@ -17,6 +17,7 @@ Running:
     compare: says whether two mean the same
     errors: which errors the runs met
     offspring: what a process has started, to list and to end
+    stress: tests on a machine that is made busy
 Drawing:
     story: a recording as rows of words and numbers
     timeline, states: as a picture and in words
