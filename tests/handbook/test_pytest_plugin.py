@@ -11,6 +11,7 @@ import pytest
 
 from handbook.pytest_plugin import NETWORK
 from handbook.snippet import ROOT
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ def test_a_skip_is_a_failure_under_ci(tmp_path: Path) -> None:
             env={**os.environ, "CI": ci, "PYTHONPATH": str(ROOT / "conf")},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         return done.stdout
