@@ -1,5 +1,5 @@
 # The one way in. `make help` lists everything.
-# PYTHON, PORT, K, S and ARGS may be given: make live PORT=8001, make test K=echo.
+# PYTHON, PORT, K, S, ROUNDS and ARGS may be given: make live PORT=8001, make test K=echo.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -16,6 +16,7 @@ C      =
 BASE   = origin/main
 PART   =
 NAME   =
+ROUNDS = 20
 export K C BASE PART NAME  # a recipe takes them from there, whatever is in them
 ARGS  ?=
 SPHINX := $(BIN)/python -m sphinx -n -W --keep-going -c conf
@@ -23,14 +24,15 @@ SOURCES := conf snippets tests
 export PYTHONPATH := conf
 
 .PHONY: help live free-port html zip epub chapter format new-chapter changes links test check
-.PHONY: conformance lint types record audit bench clean lock
+.PHONY: conformance lint types record audit bench stress clean lock
 
 help:  ## list what make can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 	@echo
 	@echo 'live PORT=8001 takes another port; test K=echo runs what matches; record S=listening'
 	@echo 'records one part, S=listening/four_tuples one program; PYTHON=… picks an interpreter;'
-	@echo 'chapter C=sockets/a-conversation; new-chapter PART=sockets NAME=a-new-question.'
+	@echo 'chapter C=sockets/a-conversation; new-chapter PART=sockets NAME=a-new-question;'
+	@echo 'stress ROUNDS=5 K=recordings.'
 
 # The environment is made anew when requirements.txt changes.
 $(READY): requirements.txt
@@ -99,6 +101,9 @@ links: $(READY)  ## follow every link to another host (needs the network)
 
 audit: $(READY) html  ## hold every page to the budgets, in a browser (ARGS=reference/ for some)
 	@$(BIN)/python -m handbook audit $(ARGS)
+
+stress: $(READY)  ## run programs and tests on a machine made busy (ROUNDS=20 K=… ARGS=…)
+	@$(BIN)/python -m handbook stress --rounds '$(ROUNDS)' $(if $(K),-k "$$K") $(ARGS)
 
 bench: $(READY)  ## measure builds, growth, tests, ways between processes; Lighthouse
 	@$(BIN)/python -m handbook bench $(ARGS)

@@ -15,13 +15,12 @@ import pytest
 
 from handbook import chromium, needs
 from handbook.problem import Problem
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from playwright.sync_api import Browser, BrowserContext
-
-SECONDS = 5.0
 
 # The program moves into a network of its own: its settings and counters are no other
 # program's. Loopback is up there, and there is nothing else.
@@ -59,9 +58,9 @@ def sockets() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def listener(sockets: ExitStack) -> socket.socket:
-    """Listen on a free port of 127.0.0.1; accept() waits 5 seconds at most."""
+    """Listen on a free port of 127.0.0.1; accept() waits a minute at most."""
     listening = sockets.enter_context(socket.create_server(("127.0.0.1", 0)))
-    listening.settimeout(SECONDS)
+    listening.settimeout(PATIENCE)
     return listening
 
 
@@ -73,11 +72,11 @@ def dial(
 
     def connect() -> tuple[socket.socket, socket.socket]:
         address = listener.getsockname()
-        client = sockets.enter_context(socket.create_connection(address, SECONDS))
+        client = sockets.enter_context(socket.create_connection(address, PATIENCE))
         connection, peer = listener.accept()
         sockets.enter_context(connection)
         assert peer == client.getsockname()
-        connection.settimeout(SECONDS)
+        connection.settimeout(PATIENCE)
         return client, connection
 
     return connect
@@ -93,14 +92,14 @@ def ends(
 
 @pytest.fixture
 def run_async() -> Callable[[Coroutine[Any, Any, Any]], Any]:
-    """Run a coroutine to its end in a thread of its own, in 30 seconds at most.
+    """Run a coroutine to its end in a thread of its own, in three minutes at most.
 
     The thread of the tests may have a loop already: the browser's driver runs in it.
     """
 
     def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
         with ThreadPoolExecutor(1) as pool:
-            waiting = asyncio.wait_for(coroutine, 30)
+            waiting = asyncio.wait_for(coroutine, 3 * PATIENCE)
             return pool.submit(asyncio.run, waiting).result()  # noqa: TID251
 
     return run
@@ -118,7 +117,7 @@ def in_own_network() -> Callable[..., Any]:
             [sys.executable, "-c", OWN_NETWORK + program, *settings],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
             check=False,
         )
         if "cannot make a network" in done.stderr:
@@ -147,7 +146,7 @@ def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
 
     def make(**options: Any) -> BrowserContext:
         context = browser.new_context(**options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE * 1000)
         opened.append(context)
         return context
 

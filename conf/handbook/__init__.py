@@ -11,6 +11,7 @@ What is there:
     pages: the chapters' Markdown, before Sphinx reads it
     claims: what the tests prove, and how they ended
     pytest_plugin: keeps how they ended
+    pytest_limit: ends a run that hangs, and names its test
 Running:
     record: runs a program under `traced/`, which notes its calls
     conduct: refuses what a run may not do, or leave behind
@@ -18,6 +19,8 @@ Running:
     recordings: keeps it in files, and reads it
     compare: says whether two mean the same
     errors: which errors the runs met
+    offspring: what a process has started, to list and to end
+    stress: tests on a machine that is made busy
 Drawing:
     story: a recording as rows of words and numbers
     timeline, states: as a picture and in words

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
+from handbook import needs
 from handbook.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Playwright
 
+TRIES = 3  # of a launch
+SECONDS = 60.0  # that one may take
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -37,32 +40,50 @@ def program() -> str:
         raise Problem(
             "chromium",
             "no chromium on this machine",
-            "install it; on Debian and Ubuntu: apt install chromium libatomic1",
+            needs.remedy("chromium"),
         )
     return found
+
+
+def _launched(playwright: Playwright, path: str) -> Browser:
+    """Start a browser with a profile of its own, at the second or third try if need be.
+
+    What it said itself is in Playwright's message.
+    """
+    from playwright.sync_api import Error  # noqa: PLC0415
+
+    said = ""
+    for _ in range(TRIES):
+        try:
+            return playwright.chromium.launch(
+                executable_path=path, args=ARGUMENTS, timeout=SECONDS * 1000
+            )
+        except Error as error:
+            said = error.message
+    raise Problem(
+        path,
+        f"the browser did not start in {TRIES} tries: {said}",
+        f"run it by hand: {path} --headless --no-sandbox --dump-dom about:blank",
+    )
 
 
 @contextlib.contextmanager
 def launched() -> Iterator[Browser]:
     """Run a browser while the block runs; Problem if it does not start."""
     path = program()
-    # Only who drives a browser pays for these imports.
-    from playwright._impl._driver import (  # noqa: PLC0415
-        compute_driver_executable,
-    )
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415
-
-    driver, _ = compute_driver_executable()
-    started = subprocess.run([driver, "--version"], capture_output=True, check=False)
-    if started.returncode != 0:
-        said = started.stderr.decode(errors="replace").strip()
+    if not needs.drives_browsers():
+        driver = [sys.executable, "-m", "playwright", "--version"]
+        done = subprocess.run(driver, capture_output=True, text=True, check=False)
         raise Problem(
-            os.fspath(driver),
-            f"the driver of the browser does not start: {said}",
+            "playwright",
+            f"the driver of the browser does not start: {done.stderr.strip()}",
             "install what it lacks; on Debian and Ubuntu: apt install libatomic1",
         )
+    # Only who drives a browser pays for this import.
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        chromium = _launched(playwright, path)
         try:
             yield chromium
         finally:

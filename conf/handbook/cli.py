@@ -17,7 +17,12 @@ from handbook.snippet import (
 )
 from handbook.snippet import read as read_snippet
 
-APART = ("audit", "bench", "changes")  # commands that read their own arguments
+APART = (
+    "audit",
+    "bench",
+    "changes",
+    "stress",
+)  # commands that read their own arguments
 
 
 def main(arguments: list[str]) -> int:
@@ -43,6 +48,7 @@ def main(arguments: list[str]) -> int:
     packing.add_argument("target", type=Path)
     commands.add_parser("bench", help="measure build and tests against their floors")
     commands.add_parser("audit", help="hold the built pages to the budgets")
+    commands.add_parser("stress", help="run tests on a machine that is made busy")
     chosen, rest = parser.parse_known_args(arguments)
     if rest and chosen.command not in APART:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")

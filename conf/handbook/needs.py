@@ -8,6 +8,7 @@ line to type, so that a skip can always say what would run it.
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib.metadata
 import os
 import re
@@ -127,6 +128,13 @@ def is_file(need: str) -> bool:
 
 # What is shown as it is, and may be a program's companion: its colours on a page.
 FILES = {".html": "html", ".js": "javascript", ".mjs": "javascript", ".conf": "nginx"}
+
+
+@functools.cache
+def drives_browsers() -> bool:
+    """Say whether Playwright's driver starts: pip does not install what it needs."""
+    driver = [sys.executable, "-m", "playwright", "--version"]
+    return subprocess.run(driver, capture_output=True, check=False).returncode == 0
 
 
 def command(name: str) -> str | None:

@@ -251,7 +251,10 @@ class Snippet:
     def missing(self) -> list[str]:
         """Say what this machine lacks of what the program needs."""
         folder = self.path.parent
-        return [need for need in self.needs if not needs.present(need, folder)]
+        lacking = [need for need in self.needs if not needs.present(need, folder)]
+        if "chromium" in self.needs and "playwright" in self.packages:
+            lacking += [] if needs.drives_browsers() else ["chromium"]
+        return list(dict.fromkeys(lacking))
 
 
 def read(path: Path, root: Path = ROOT) -> Snippet:

@@ -63,7 +63,7 @@ async def main() -> None:
     ):
         trusting = make_certificate(folder)
         port = door.getsockname()[1]
-        async with asyncio.timeout(10), serve(describe, "127.0.0.1", 0) as server:
+        async with asyncio.timeout(60), serve(describe, "127.0.0.1", 0) as server:
             backend = server.sockets[0].getsockname()[1]
             with nginx(door, my_site(port, backend, folder)):
                 async with connect(

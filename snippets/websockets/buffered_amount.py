@@ -5,8 +5,10 @@ Needs: pip install websockets, pip install playwright, chromium
 
 import asyncio
 import shutil
+import subprocess
+import sys
 
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser, Error, Playwright, async_playwright
 from websockets.asyncio.server import ServerConnection, serve
 
 SEND = """
@@ -33,6 +35,18 @@ CLOSE = """
 """
 
 
+async def launch(tool: Playwright) -> Browser:
+    """Start a browser; what it said itself is in the message if it does not."""
+    try:
+        return await tool.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox"],
+            timeout=60_000,  # milliseconds
+        )
+    except Error as error:
+        sys.exit(f"chromium did not start: {error}")
+
+
 async def main() -> None:
     """Let a page send 16 MB to a server that does not read, and then does."""
     reading = asyncio.Event()
@@ -46,10 +60,8 @@ async def main() -> None:
         await connection.wait_closed()
 
     serving = serve(handler, "127.0.0.1", 0, compression=None, max_queue=1)
-    async with asyncio.timeout(20), serving as server, async_playwright() as tool:
-        browser = await tool.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
+    async with asyncio.timeout(100), serving as server, async_playwright() as tool:
+        browser = await launch(tool)
         page = await browser.new_page()
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         waiting = await page.evaluate(SEND, url)
@@ -65,4 +77,9 @@ async def main() -> None:
         await browser.close()
 
 
-asyncio.run(main())
+DRIVER = [sys.executable, "-m", "playwright", "--version"]
+starts = subprocess.run(DRIVER, capture_output=True, check=False).returncode == 0
+if starts and shutil.which("chromium"):
+    asyncio.run(main())
+else:
+    print("This program needs chromium, and libatomic1 for Playwright's driver.")

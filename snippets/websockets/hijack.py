@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,11 +49,12 @@ class Bank:
     def __init__(self) -> None:
         """Begin with the first visit."""
         self.port, self.visits = 0, list(VISITS)
-        self.over = asyncio.Event()
+        self.came, self.over = asyncio.Event(), asyncio.Event()
 
     def answer(self, asked: ServerConnection, request: Request) -> Response | None:
         """Answer HTTP; None lets the handshake of a WebSocket go on."""
         path = urlsplit(request.path)
+        self.came.set()
         if "Upgrade" in request.headers:
             return self.check(asked, request) if path.query == "checked" else None
         if path.path == "/told":
@@ -90,24 +92,29 @@ class Bank:
 
 
 @contextmanager
-def browser(chromium: str, url: str) -> Iterator[None]:
+def browser(chromium: str, url: str) -> Iterator[Path]:
     """Show a page in a Chromium that takes third-party cookies, as windows do.
 
-    Private windows refuse them, and so do headless ones.
+    Private windows refuse them, and so do headless ones. What it says of itself is in
+    the file that is yielded.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         settings = Path(folder, "Default", "Preferences")
         settings.parent.mkdir()
         settings.write_text(json.dumps(SETTINGS))
         command = [chromium, *FLAGS, f"--user-data-dir={folder}", url]
-        with subprocess.Popen(
-            command,
-            env=os.environ | {"TMPDIR": folder},
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as process:
+        said = Path(folder, "stderr")
+        with (
+            said.open("w") as file,
+            subprocess.Popen(
+                command,
+                env=os.environ | {"TMPDIR": folder},
+                stderr=file,
+                start_new_session=True,
+            ) as process,
+        ):
             try:
-                yield
+                yield said
             finally:
                 os.killpg(process.pid, signal.SIGKILL)  # it has many processes
 
@@ -120,9 +127,15 @@ async def main() -> None:
         return
     bank = Bank()
     serving = serve(bank.tell, "127.0.0.1", 0, process_request=bank.answer)
-    async with asyncio.timeout(15), serving as server:
+    async with asyncio.timeout(100), serving as server:
         bank.port = server.sockets[0].getsockname()[1]
-        with browser(chromium, f"http://bank.localhost:{bank.port}/login"):
+        url = f"http://bank.localhost:{bank.port}/login"
+        with browser(chromium, url) as said:
+            try:
+                async with asyncio.timeout(60):
+                    await bank.came.wait()
+            except TimeoutError:
+                sys.exit(f"chromium did not start: {said.read_text()}")
             await bank.over.wait()
 
 

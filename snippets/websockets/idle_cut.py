@@ -67,7 +67,7 @@ async def main(ping_interval: float | None = None) -> None:
     ):
         port = door.getsockname()[1]
         serving = unix_serve(news, f"{folder}/chat.sock", ping_interval=None)
-        async with asyncio.timeout(10), serving:
+        async with asyncio.timeout(60), serving:
             with nginx(door, SITE.format(port=port, folder=folder)) as logs:
                 await until_the_end(port, ping_interval)
                 print("server:", await server_saw.get())

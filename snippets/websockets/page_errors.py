@@ -8,8 +8,10 @@ Needs: pip install websockets, pip install playwright, chromium
 import asyncio
 import shutil
 import socket
+import subprocess
+import sys
 
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser, Error, Playwright, async_playwright
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
@@ -48,16 +50,26 @@ async def handler(connection: ServerConnection) -> None:
         await connection.close(4001, "this name is taken")
 
 
+async def launch(tool: Playwright) -> Browser:
+    """Start a browser; what it said itself is in the message if it does not."""
+    try:
+        return await tool.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox"],
+            timeout=60_000,  # milliseconds
+        )
+    except Error as error:
+        sys.exit(f"chromium did not start: {error}")
+
+
 async def main() -> None:
     """Let a page dial all of them."""
     nobody = socket.socket()
     nobody.bind(("127.0.0.1", 0))  # and no listen()
     tcp = await asyncio.start_server(echo, "127.0.0.1", 0)
     serving = serve(handler, "127.0.0.1", 0, process_request=answer)
-    async with asyncio.timeout(20), tcp, serving as server, async_playwright() as tool:
-        browser = await tool.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
+    async with asyncio.timeout(100), tcp, serving as server, async_playwright() as tool:
+        browser = await launch(tool)
         page = await browser.new_page()
         console: asyncio.Queue[str] = asyncio.Queue()
         page.on("console", lambda message: console.put_nowait(message.text))
@@ -78,4 +90,9 @@ async def main() -> None:
     nobody.close()
 
 
-asyncio.run(main())
+DRIVER = [sys.executable, "-m", "playwright", "--version"]
+starts = subprocess.run(DRIVER, capture_output=True, check=False).returncode == 0
+if starts and shutil.which("chromium"):
+    asyncio.run(main())
+else:
+    print("This program needs chromium, and libatomic1 for Playwright's driver.")

@@ -103,7 +103,7 @@ async def main() -> None:
     """Add to the configuration, line by line, and dial each time."""
     with tempfile.TemporaryDirectory() as folder:
         serving = unix_serve(stay, f"{folder}/chat.sock", server_header=None)
-        async with asyncio.timeout(10), serving:
+        async with asyncio.timeout(60), serving:
             lines = f"proxy_pass http://unix:{folder}/chat.sock;"
             for line in LINES:
                 lines += line

@@ -65,7 +65,7 @@ async def dial(port: int) -> str:
 
 async def main() -> None:
     """Try each method."""
-    async with asyncio.timeout(10), contextlib.AsyncExitStack() as stack:
+    async with asyncio.timeout(60), contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         for name in "ab":
             path = f"{folder}/{name}.sock"

@@ -7,11 +7,13 @@ Varies: Again in {seconds} s
 
 import asyncio
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from chat_server import ChatServer, Page
+from playwright.async_api import Browser, Error, Playwright, async_playwright
 from playwright.async_api import Page as Tab
-from playwright.async_api import async_playwright
 
 # What the page says first: with a short pause it says more before anybody looks.
 WATCH = """
@@ -33,16 +35,26 @@ async def join(tab: Tab, url: str, name: str) -> None:
     await tab.get_by_text("In the room").wait_for()
 
 
+async def launch(tool: Playwright) -> Browser:
+    """Start a browser; what it said itself is in the message if it does not."""
+    try:
+        return await tool.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox"],
+            timeout=60_000,  # milliseconds
+        )
+    except Error as error:
+        sys.exit(f"chromium did not start: {error}")
+
+
 async def main() -> None:
     """Let ann and ben join, speak, and survive a restart."""
     page = Page(Path(__file__).with_name("chat.html"))
     chat = ChatServer(page, told=lambda _: None)
     server = await chat.serve("127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with asyncio.timeout(20), async_playwright() as tool:
-        browser = await tool.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
+    async with asyncio.timeout(100), async_playwright() as tool:
+        browser = await launch(tool)
         ann, ben = await browser.new_page(), await browser.new_page()
         await join(ann, f"http://127.0.0.1:{port}/", "ann")
         await join(ben, f"http://127.0.0.1:{port}/", "ben")
@@ -67,4 +79,9 @@ async def main() -> None:
         await browser.close()
 
 
-asyncio.run(main())
+DRIVER = [sys.executable, "-m", "playwright", "--version"]
+starts = subprocess.run(DRIVER, capture_output=True, check=False).returncode == 0
+if starts and shutil.which("chromium"):
+    asyncio.run(main())
+else:
+    print("This program needs chromium, and libatomic1 for Playwright's driver.")

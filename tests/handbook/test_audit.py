@@ -19,6 +19,7 @@ import pytest
 from handbook import audit, serving
 from handbook.problem import Problem
 from handbook.weight import Weight
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,7 +140,7 @@ def test_the_exit_status_tells_and_the_file_keeps_a_line_a_page(
 def test_the_server_is_as_a_static_host(site: Path) -> None:
     with serving.serve(site) as top:
         host = urlsplit(top).netloc
-        with closing(http.client.HTTPConnection(host, timeout=5)) as connection:
+        with closing(http.client.HTTPConnection(host, timeout=PATIENCE)) as connection:
             for _ in range(2):  # over one connection
                 connection.request("GET", "/", headers={"Accept-Encoding": "gzip"})
                 answer = connection.getresponse()
@@ -155,7 +156,7 @@ def test_the_server_is_as_a_static_host(site: Path) -> None:
             answer.read()
             assert (answer.status, answer.headers["Location"]) == (301, "/a/")
         with pytest.raises(urllib.error.HTTPError) as raised:
-            urllib.request.urlopen(top + "nowhere.html", timeout=5)  # noqa: S310
+            urllib.request.urlopen(top + "nowhere.html", timeout=PATIENCE)  # noqa: S310
         with raised.value as missing:
             assert missing.code == 404
             assert missing.read() == (site / "404.html").read_bytes()

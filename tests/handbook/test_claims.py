@@ -12,6 +12,7 @@ import pytest
 
 from handbook import claims, snippet
 from handbook.problem import Problem
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +92,7 @@ def run(root: Path, *arguments: str) -> dict[str, dict[str, str]]:
             "PYTHONPATH": str(snippet.ROOT / "conf"),
         },
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     return claims.results(root)

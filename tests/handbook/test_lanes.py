@@ -622,3 +622,37 @@ def test_how_often_a_heart_beats_is_no_difference(
     program = snippet.read(snippet.ROOT / "snippets/sockets/conversation.py")
     one = received('TEXT "a"', "PONG", "CLOSE 1000")
     assert (compare.diff(one, received(*frames), program) == "") is same
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        (['TEXT "a"'], ['TEXT "a"', "PING"], True),
+        (['TEXT "a"'], ["PONG", 'TEXT "a"', "PING"], True),
+        (['TEXT "a"'], ['TEXT "b"', "PING"], False),
+        (['TEXT "a"', "PING"], ['TEXT "a"'], False),
+        (['TEXT "a"', "PING"], ['TEXT "a"', "PONG"], False),
+        ([], ["PING"], True),
+    ],
+)
+def test_a_beat_that_a_slow_machine_brings_is_no_difference(
+    before: list[str],
+    after: list[str],
+    same: bool,  # noqa: FBT001
+) -> None:
+    def received(*frames: str) -> recordings.Recording:
+        stream = {"bytes": 9 + 2 * len(frames), "crc": 9}
+        whole = [came(9, *frames, by="loop", stream=stream)] if frames else []
+        return made_of(came(1, 'TEXT "x"', socket=2, by="loop"), *whole)
+
+    program = snippet.read(snippet.ROOT / "snippets/sockets/conversation.py")
+    found = compare.diff(received(*before), received(*after), program)
+    assert (found == "") is same
+
+
+def test_a_ping_that_the_program_sends_itself_is_compared() -> None:
+    def sent(*frames: str) -> recordings.Recording:
+        return made_of(came(9, *frames))
+
+    program = snippet.read(snippet.ROOT / "snippets/sockets/conversation.py")
+    assert compare.diff(sent('TEXT "a"'), sent('TEXT "a"', "PING"), program) != ""

@@ -29,7 +29,7 @@ import socket
 
 with socket.socket() as unheard, socket.socket() as client:
     unheard.bind(("127.0.0.1", 0))
-    client.settimeout(5)
+    client.settimeout(60)
     try:
         client.connect(unheard.getsockname())
     except OSError as error:

@@ -12,6 +12,7 @@ import pytest
 
 from handbook import needs
 from handbook.snippet import ROOT
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ def told(tmp_path: Path) -> dict[str, str]:
             env={**os.environ, "CI": ci, "PYTHONPATH": str(ROOT / "conf")},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         return done.stdout

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -874,3 +876,41 @@ def test_flags_are_recorded_as_numbers(program: Write) -> None:
     made = record.run(program(FLAGS))
     peek = next(event for event in made.events if event["call"] == "recv")
     assert peek["arguments"] == [2, int(socket.MSG_PEEK | socket.MSG_WAITALL)]
+
+
+LAUNCHES = '''
+    """Has a browser that starts at the second try.
+
+    Needs: chromium
+    """
+
+    import sys
+    from pathlib import Path
+
+    tries = Path("tries")
+    first = not tries.exists()
+    tries.write_text("")
+    if first or {always}:
+        sys.exit("chromium did not start: no room for its profile")
+    print("the browser is there")
+'''
+
+
+def test_a_run_whose_browser_did_not_start_is_repeated(
+    program: Callable[..., Snippet],
+) -> None:
+    made = record.run(program(LAUNCHES.replace("{always}", "False")))
+    assert made.transcripts == {"": "the browser is there\n"}
+    with pytest.raises(Problem, match="chromium did not start: no room for its"):
+        record.run(program(LAUNCHES.replace("{always}", "True"), "demo/never"))
+
+
+def test_a_browser_has_a_home_of_its_own(
+    program: Callable[..., Snippet],
+) -> None:
+    told = '"""Tells.\n{needs}"""\n\nimport os\n\nprint(os.environ["HOME"])\n'
+    there = program(told.replace("{needs}", "\nNeeds: chromium\n"), "demo/there")
+    alone = program(told.replace("{needs}", ""), "demo/alone")
+    said = [record.run(each).transcripts[""].strip() for each in (there, alone)]
+    assert said[0] != os.environ["HOME"] == said[1]
+    assert not Path(said[0]).exists()

@@ -12,6 +12,7 @@ import pytest
 
 from handbook import check, pages, record, scaffold
 from handbook.problem import Problem
+from patience import PATIENCE
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="recordings are of Linux")
 
@@ -81,7 +82,7 @@ def test_a_new_part_is_green_at_once_and_named_where_parts_are(
         cwd=repository,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert linted.returncode == 0, linted.stdout

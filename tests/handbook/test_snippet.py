@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,9 +13,11 @@ import pytest
 
 from handbook import compare, needs, recordings, snippet
 from handbook.problem import Problem
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Write = Callable[..., snippet.Snippet]
 
@@ -205,3 +210,52 @@ def test_a_network_has_ipv6_and_the_like_or_not(
         condition = needs.Condition(partial(bool, here), "buy one")
         monkeypatch.setitem(needs.CONDITIONS, need, condition)
         assert read.missing() == ([] if here else [need])
+
+
+def broken_node(folder: Path) -> Path:
+    """Make a program that fails as Playwright's Node.js does without libatomic1."""
+    node = folder / "node"
+    node.write_text("#!/bin/sh\necho 'node: no libatomic.so.1' >&2; exit 127\n")
+    node.chmod(0o755)
+    return node
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a driver made of a shell script")
+def test_a_driver_that_does_not_start_is_a_lack(
+    program: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = broken_node(tmp_path)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/bin/chromium")
+    both = program('"""Drives.\n\nNeeds: pip install playwright, chromium\n"""\n')
+    alone = program('"""Opens.\n\nNeeds: chromium\n"""\n', "demo/alone")
+    assert both.missing() == alone.missing() == []
+    monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", str(node))
+    needs.drives_browsers.cache_clear()
+    try:
+        assert both.missing() == ["chromium"]
+        assert alone.missing() == []
+    finally:
+        needs.drives_browsers.cache_clear()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a driver made of a shell script")
+@pytest.mark.parametrize("name", ["buffered_amount", "page_errors", "two_pages"])
+def test_without_a_driver_a_program_says_so_in_one_line(
+    name: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("playwright")
+    node = broken_node(tmp_path)
+    done = subprocess.run(
+        [sys.executable, snippet.ROOT / f"snippets/websockets/{name}.py"],
+        env=os.environ | {"PLAYWRIGHT_NODEJS_PATH": str(node)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "This program needs chromium, and libatomic1 for Playwright's driver.\n"
+    )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from handbook.claims import claim
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,11 +51,11 @@ def rows(local_port: int, remote_port: int) -> list[Row]:
 def server_end(client: socket.socket, *, waiting: int = 0) -> Row:
     """Return the server's end of a client's connection once it has settled.
 
-    Settled means: established, with that many bytes waiting; after 5 seconds,
+    Settled means: established, with that many bytes waiting; after a minute,
     whatever there is.
     """
     ports = client.getpeername()[1], client.getsockname()[1]
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found = rows(*ports)
         if found and found[0][:2] == (ESTABLISHED, waiting):
@@ -87,7 +88,7 @@ def bound_socket(sockets: ExitStack) -> socket.socket:
 
 def client_of(server: socket.socket, sockets: ExitStack) -> socket.socket:
     address = server.getsockname()
-    return sockets.enter_context(socket.create_connection(address, timeout=5))
+    return sockets.enter_context(socket.create_connection(address, timeout=PATIENCE))
 
 
 @claim(
@@ -104,7 +105,7 @@ def test_a_bound_socket_takes_no_connections(sockets: ExitStack) -> None:
     """
     server = bound_socket(sockets)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(server.getsockname(), timeout=5)
+        socket.create_connection(server.getsockname(), timeout=PATIENCE)
     server.listen()
     client = client_of(server, sockets)
     assert client.getpeername() == server.getsockname()
@@ -179,7 +180,7 @@ def test_listen_has_returned_before_the_first_client(sockets: ExitStack) -> None
     closed.
     """
     server = bound_socket(sockets)
-    server.settimeout(5)
+    server.settimeout(PATIENCE)
     server.listen()
     states = [tcp_state(server)]
     for _ in range(3):
@@ -212,7 +213,7 @@ def test_connect_returns_though_nobody_called_accept(listener: socket.socket) ->
 
     The kernels make the connection by themselves, and both ends are established.
     """
-    with socket.create_connection(listener.getsockname(), timeout=5) as client:
+    with socket.create_connection(listener.getsockname(), timeout=PATIENCE) as client:
         check_established(client)
 
 
@@ -245,7 +246,7 @@ def check_makes_nothing(
     """Fail unless the connection is there before take(), and take() sends nothing."""
     server = bound_socket(sockets)
     server.listen()
-    server.settimeout(5)
+    server.settimeout(PATIENCE)
     client = client_of(server, sockets)
     assert server_end(client).state == ESTABLISHED
     before = segments(client)
@@ -304,7 +305,7 @@ def test_the_client_may_send_before_accept(
     client.sendall(b"early")
     assert server_end(client, waiting=5) == Row(ESTABLISHED, waiting=5, inode=0)
     connection = sockets.enter_context(listener.accept()[0])
-    connection.settimeout(5)
+    connection.settimeout(PATIENCE)
     assert connection.recv(1024) == b"early"
 
 
@@ -330,10 +331,10 @@ def test_the_kernel_makes_the_socket_and_accept_the_descriptor(
 def test_what_was_sent_before_a_close_is_still_there(
     listener: socket.socket, sockets: ExitStack
 ) -> None:
-    with socket.create_connection(listener.getsockname(), timeout=5) as client:
+    with socket.create_connection(listener.getsockname(), timeout=PATIENCE) as client:
         client.sendall(b"late")
     connection = sockets.enter_context(listener.accept()[0])
-    connection.settimeout(5)
+    connection.settimeout(PATIENCE)
     assert connection.recv(1024) == b"late"
     assert connection.recv(1024) == b""
 
@@ -342,11 +343,11 @@ def test_what_was_sent_before_a_close_is_still_there(
 def test_a_connection_that_was_reset_is_still_accepted(
     listener: socket.socket, sockets: ExitStack
 ) -> None:
-    with socket.create_connection(listener.getsockname(), timeout=5) as client:
+    with socket.create_connection(listener.getsockname(), timeout=PATIENCE) as client:
         no_linger = struct.pack("ii", 1, 0)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
     connection = sockets.enter_context(listener.accept()[0])
-    connection.settimeout(5)
+    connection.settimeout(PATIENCE)
     with pytest.raises(ConnectionResetError):
         connection.recv(1024)
     with pytest.raises(OSError, match="not connected") as caught:
@@ -371,7 +372,9 @@ def test_listen_without_bind_picks_a_port(sockets: ExitStack) -> None:
     host, port = server.getsockname()
     assert host == "0.0.0.0"
     assert port != 0
-    client = sockets.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+    client = sockets.enter_context(
+        socket.create_connection(("127.0.0.1", port), PATIENCE)
+    )
     assert client.getpeername() == ("127.0.0.1", port)
 
 
@@ -392,7 +395,7 @@ def test_a_queued_client_is_reset_with_the_last_descriptor(
     client.settimeout(0)
     with pytest.raises(BlockingIOError):
         client.recv(1)
-    client.settimeout(5)
+    client.settimeout(PATIENCE)
     other.close()
     with pytest.raises(ConnectionResetError):
         client.recv(1)
@@ -416,7 +419,9 @@ def test_a_queued_client_is_reset_when_the_process_dies() -> None:
         try:
             assert server.stdout is not None
             port = int(server.stdout.readline())
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            with socket.create_connection(
+                ("127.0.0.1", port), timeout=PATIENCE
+            ) as client:
                 server.kill()
                 with pytest.raises(ConnectionResetError):
                     client.recv(1)
@@ -432,7 +437,7 @@ def test_what_came_before_a_reset_can_still_be_read(
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
     connection = sockets.enter_context(listener.accept()[0])
-    connection.settimeout(5)
+    connection.settimeout(PATIENCE)
     assert connection.recv(1024) == b"late"
     with pytest.raises(ConnectionResetError):
         connection.recv(1024)

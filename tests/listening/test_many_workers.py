@@ -21,6 +21,7 @@ import pytest
 
 from handbook.claims import claim
 from needing import require
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,13 +41,13 @@ name, way, descriptor = sys.argv[1], sys.argv[2], int(sys.argv[3])
 listener = socket.socket(fileno=descriptor)
 wait = lambda: None
 if way == "time-out":
-    listener.settimeout(20)
+    listener.settimeout(60)
 elif way != "blocking":
     listener.settimeout(0)
     epoll = select.epoll()
     flags = select.EPOLLEXCLUSIVE if way.startswith("exclusive") else 0
     epoll.register(listener, select.EPOLLIN | flags)
-    wait = lambda: epoll.poll(20)
+    wait = lambda: epoll.poll(60)
 print("ready", flush=True)
 while True:
     wait()
@@ -58,7 +59,7 @@ while True:
         print(error.errno, flush=True)
         break
     with connection:
-        connection.settimeout(5)
+        connection.settimeout(60)
         connection.sendall(name.encode())
         if way.endswith("busy"):
             connection.recv(1)
@@ -68,29 +69,29 @@ while True:
 SUCCESSOR = """
 import socket, sys
 with socket.socket(fileno=0) as parent:
-    parent.settimeout(20)
+    parent.settimeout(60)
     data, descriptors, _, _ = socket.recv_fds(parent, 100, maxfds=1)
     if descriptors:
         listener = socket.socket(fileno=descriptors[0])
     else:
         listener = socket.create_server(("127.0.0.1", int(data)))
-    listener.settimeout(20)
+    listener.settimeout(60)
     with listener:
         while True:
             connection, _ = listener.accept()
             with connection:
-                connection.settimeout(5)
+                connection.settimeout(60)
                 connection.sendall(b"new")
 """
 
 PID_SERVER = """
 import os, socket
 with socket.create_server(("127.0.0.1", 0)) as listener:
-    listener.settimeout(20)
+    listener.settimeout(60)
     print(listener.getsockname()[1], flush=True)
     connection, _ = listener.accept()
     with connection:
-        connection.settimeout(5)
+        connection.settimeout(60)
         connection.sendall(str(os.getpid()).encode())
 """
 
@@ -100,10 +101,10 @@ lock, held, over = threading.Lock(), threading.Event(), threading.Event()
 def hold():
     with lock:
         held.set()
-        over.wait(20)
+        over.wait(60)
 thread = threading.Thread(target=hold)
 thread.start()
-held.wait(5)
+held.wait(60)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     process = os.fork()
@@ -111,7 +112,7 @@ with warnings.catch_warnings(record=True) as caught:
         os._exit(1 if lock.acquire(timeout=0.2) else 0)
 status = os.waitpid(process, 0)[1]
 over.set()
-thread.join(5)
+thread.join(60)
 print(os.waitstatus_to_exitcode(status), len(caught), *(w.message for w in caught))
 """
 
@@ -134,15 +135,15 @@ def python(
 
 
 def line_of(process: subprocess.Popen[str]) -> str:
-    """Return the next line that a process prints, within 10 seconds."""
+    """Return the next line that a process prints, within a minute."""
     assert process.stdout is not None
-    assert select.select([process.stdout], [], [], 10)[0], "it prints nothing"
+    assert select.select([process.stdout], [], [], PATIENCE)[0], "it prints nothing"
     return process.stdout.readline().strip()
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
     """Return as soon as it has happened; fail after 10 seconds."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline, "it has not happened"
 
@@ -194,7 +195,9 @@ def served_and_woken(
     served, woken = [], []
     for _ in range(clients):
         before = [sleeps(worker) for worker in workers]
-        with socket.create_connection(listener.getsockname(), timeout=10) as client:
+        with socket.create_connection(
+            listener.getsockname(), timeout=PATIENCE
+        ) as client:
             served.append(client.recv(10).decode())
         wait_until(lambda: all(map(asleep, workers)))
         after = [sleeps(worker) for worker in workers]
@@ -290,7 +293,7 @@ def test_a_busy_worker_is_not_woken(sockets: ExitStack) -> None:
     workers_of(listener, "exclusive busy", sockets)
     clients = []
     for name in ("1", "2", "3"):
-        client = socket.create_connection(listener.getsockname(), timeout=10)
+        client = socket.create_connection(listener.getsockname(), timeout=PATIENCE)
         clients.append(sockets.enter_context(client))  # it stays, and keeps one busy
         assert client.recv(10).decode() == name
     for client in clients:
@@ -312,17 +315,17 @@ def test_a_connection_belongs_to_a_socket_and_to_no_process(
     """
     listener = blocking_listener(sockets)
     address = listener.getsockname()
-    client = sockets.enter_context(socket.create_connection(address, timeout=5))
+    client = sockets.enter_context(socket.create_connection(address, timeout=PATIENCE))
     client.sendall(b"for whom?")
     wait_until(lambda: queue_of(listener) == 1)  # here, and nobody's yet
     (worker,) = workers_of_queue(listener, sockets)
     assert client.recv(10) == b"1"
-    second = sockets.enter_context(socket.create_connection(address, timeout=5))
+    second = sockets.enter_context(socket.create_connection(address, timeout=PATIENCE))
     assert second.recv(10) == b"1"
     worker.kill()
-    worker.wait(5)
-    third = sockets.enter_context(socket.create_connection(address, timeout=5))
-    listener.settimeout(5)
+    worker.wait(PATIENCE)
+    third = sockets.enter_context(socket.create_connection(address, timeout=PATIENCE))
+    listener.settimeout(PATIENCE)
     connection, peer = listener.accept()  # this process holds it, too
     sockets.enter_context(connection)
     assert peer == third.getsockname()
@@ -343,7 +346,7 @@ def test_two_runs_are_two_processes(sockets: ExitStack) -> None:
     server = sockets.enter_context(python(PID_SERVER))
     dial = (
         "import os, socket, sys; "
-        "c = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5); "
+        "c = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 60); "
         "print(os.getpid(), c.recv(100).decode()); c.close()"
     )
     client = sockets.enter_context(python(dial, line_of(server)))
@@ -359,7 +362,7 @@ def test_each_process_answers_on_its_own_port(sockets: ExitStack) -> None:
     ports = [int(line_of(server)) for server in servers]
     assert len(set(ports)) == 3
     for server, port in reversed(list(zip(servers, ports, strict=True))):
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
             assert int(client.recv(100)) == server.pid
 
 
@@ -374,11 +377,11 @@ def test_shutdown_wakes_every_worker(sockets: ExitStack) -> None:
     listener.shutdown(socket.SHUT_RDWR)
     for worker in workers:
         assert int(line_of(worker)) == errno.EINVAL
-        assert worker.wait(5) == 0
+        assert worker.wait(PATIENCE) == 0
 
     another = blocking_listener(sockets)
     address = another.getsockname()
-    client = sockets.enter_context(socket.create_connection(address, timeout=5))
+    client = sockets.enter_context(socket.create_connection(address, timeout=PATIENCE))
     another.shutdown(socket.SHUT_RDWR)
     with pytest.raises(ConnectionResetError):
         client.recv(1)
@@ -394,7 +397,7 @@ def test_non_blocking_mode_belongs_to_the_socket(sockets: ExitStack) -> None:
     listener = blocking_listener(sockets)
     with socket.socket(fileno=os.dup(listener.fileno())) as shared:
         assert os.get_blocking(shared.fileno())
-        listener.settimeout(5)
+        listener.settimeout(PATIENCE)
         assert shared.gettimeout() is None
         assert not os.get_blocking(shared.fileno())
         with pytest.raises(BlockingIOError):
@@ -432,7 +435,7 @@ def test_a_closed_reuseport_socket_takes_its_queue_along(sockets: ExitStack) -> 
     address = one.getsockname()
     other = sockets.enter_context(socket.create_server(address, reuse_port=True))
     clients = [
-        sockets.enter_context(socket.create_connection(address, timeout=5))
+        sockets.enter_context(socket.create_connection(address, timeout=PATIENCE))
         for _ in range(60)
     ]
     wait_until(lambda: queue_of(one) + queue_of(other) == 60)
@@ -490,7 +493,7 @@ def check_nobody_is_refused(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(listener.getsockname() if sock is keeper else ("127.0.0.1", 0))
     listener.listen()
-    listener.settimeout(5)
+    listener.settimeout(PATIENCE)
     address = listener.getsockname()
     ours, theirs = (sockets.enter_context(end) for end in socket.socketpair())
     new = python(SUCCESSOR, stdin=theirs.fileno())
@@ -501,7 +504,7 @@ def check_nobody_is_refused(
     def dial() -> None:
         while not stop.is_set():
             try:
-                with socket.create_connection(address, timeout=5) as client:
+                with socket.create_connection(address, timeout=PATIENCE) as client:
                     seen[client.recv(10).decode()] += 1
             except (ConnectionRefusedError, ConnectionResetError):
                 seen["refused"] += 1
@@ -517,7 +520,7 @@ def check_nobody_is_refused(
         wait_until(lambda: seen["new"] >= 20 or not dialling.is_alive())
     finally:
         stop.set()
-        dialling.join(10)
+        dialling.join(PATIENCE)
     assert seen["new"] >= 20
     assert seen["refused"] == 0, f"refused {seen['refused']}"
 
@@ -556,7 +559,7 @@ def test_three_requests_come_on_one_socket(sockets: ExitStack) -> None:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = 5
+        timeout = PATIENCE
 
         def do_GET(self) -> None:
             peers.append(self.client_address)
@@ -578,12 +581,12 @@ def test_three_requests_come_on_one_socket(sockets: ExitStack) -> None:
         thread = threading.Thread(target=server.handle_request, name="server")
         thread.start()
         port = server.server_address[1]
-        client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         with contextlib.closing(client):
             for _ in range(3):
                 client.request("GET", "/")
                 assert client.getresponse().read() == b""
-        thread.join(10)
+        thread.join(PATIENCE)
         assert accepted == connection
         assert len(peers) == 3 * connection
         assert len(set(peers)) == connection

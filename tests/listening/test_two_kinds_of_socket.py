@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handbook.claims import claim
+from patience import PATIENCE
 from processes import receive
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def error_of(call: Callable[[], object]) -> int | None:
 
 def readable(*sockets: socket.socket) -> list[socket.socket]:
     """Wait up to 5 seconds until some of the sockets can be read; return those."""
-    return select.select(sockets, [], [], 5)[0]
+    return select.select(sockets, [], [], PATIENCE)[0]
 
 
 @claim("accept-creates-a-new-socket", "accept(2)")
@@ -85,13 +86,13 @@ def test_one_listen_is_enough_for_many_clients(sockets: ExitStack) -> None:
     After one listen() each accept() hands out one of them, for as many clients as come.
     """
     listener = sockets.enter_context(socket.socket())
-    listener.settimeout(5)
+    listener.settimeout(PATIENCE)
     listener.bind(("127.0.0.1", 0))
     listener.listen()
     clients = set()
     for _ in range(3):
         address = listener.getsockname()
-        client = sockets.enter_context(socket.create_connection(address, 5))
+        client = sockets.enter_context(socket.create_connection(address, PATIENCE))
         clients.add(client.getsockname())
     peers = set()
     for _ in range(3):
@@ -129,7 +130,7 @@ def test_a_listening_socket_never_stops_listening(
         connection.sendall(b"yes")
         assert client.recv(1024) == b"yes"
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(address, timeout=5)
+        socket.create_connection(address, timeout=PATIENCE)
 
 
 @claim("many-connected-sockets-per-port", "RFC 9293 section 3.4.1", "accept(2)")
@@ -163,7 +164,7 @@ def test_no_two_connections_share_all_four_numbers(sockets: ExitStack) -> None:
 
     def client_at(local: tuple[str, int]) -> socket.socket:
         client = sockets.enter_context(socket.socket())
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         client.bind(local)
         return client
@@ -209,12 +210,12 @@ def test_one_port_serves_many_peers(
     assert len({connection.getsockname() for _, connection in pairs}) == 1
 
     server = sockets.enter_context(socket.socket(type=socket.SOCK_DGRAM))
-    server.settimeout(5)
+    server.settimeout(PATIENCE)
     server.bind(("127.0.0.1", 0))
     peers = []
     for _ in range(3):
         peer = sockets.enter_context(socket.socket(type=socket.SOCK_DGRAM))
-        peer.settimeout(5)
+        peer.settimeout(PATIENCE)
         peer.sendto(b"hello", server.getsockname())
         peers.append(peer)
     for _ in peers:
@@ -311,7 +312,7 @@ def test_a_port_is_a_number_and_opens_nothing(
     assert connection.recv(1024) == b"hello"
     # The number is in use by a connection, and yet nothing takes connections there.
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=5)
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
 
 
 @claim(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handbook.claims import claim
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,8 +53,8 @@ def descriptors_left(number: int) -> Iterator[None]:
 def dialled(listener: socket.socket, sockets: ExitStack) -> socket.socket:
     """Return a client that waits in the queue of `listener`."""
     address = listener.getsockname()
-    client = sockets.enter_context(socket.create_connection(address, timeout=5))
-    assert select.select([listener], [], [], 5)[0]
+    client = sockets.enter_context(socket.create_connection(address, timeout=PATIENCE))
+    assert select.select([listener], [], [], PATIENCE)[0]
     return client
 
 
@@ -254,12 +255,12 @@ def test_emfile_leaves_the_client_waiting(
     client = dialled(listener, sockets)
     with descriptors_left(0):
         for _ in range(3):
-            assert select.select([listener], [], [], 5)[0] == [listener]
+            assert select.select([listener], [], [], PATIENCE)[0] == [listener]
             check_client_keeps_waiting(lambda: _raises_emfile(listener.accept), client)
-    client.settimeout(5)
+    client.settimeout(PATIENCE)
     client.sendall(b"still there")
     with listener.accept()[0] as connection:
-        connection.settimeout(5)
+        connection.settimeout(PATIENCE)
         assert connection.recv(1024) == b"still there"
 
 
@@ -274,7 +275,7 @@ def test_the_check_of_the_waiting_client_can_fail(
 
     def drop() -> None:
         listener.accept()[0].close()
-        select.select([client], [], [], 5)
+        select.select([client], [], [], PATIENCE)
 
     with pytest.raises(AssertionError, match="b''"):
         check_client_keeps_waiting(drop, client)
@@ -296,7 +297,7 @@ def test_socketserver_spins(
     It calls accept() again at once, and so on.
     """
     tries = 0
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
 
     class Counting(socketserver.TCPServer):
         def get_request(self) -> tuple[socket.socket, object]:
@@ -316,7 +317,7 @@ def test_socketserver_spins(
             server.serve_forever()
         assert tries > 500
         assert capsys.readouterr() == ("", "")
-        server.socket.settimeout(5)
+        server.socket.settimeout(PATIENCE)
         server.socket.accept()[0].close()
 
 
@@ -339,10 +340,10 @@ def test_select_takes_no_large_descriptor(sockets: ExitStack) -> None:
     try:
         other.sendall(b"x")
         with pytest.raises(ValueError, match="filedescriptor out of range in select"):
-            select.select([high], [], [], 5)
+            select.select([high], [], [], PATIENCE)
         with selectors.DefaultSelector() as selector:
             selector.register(high, selectors.EVENT_READ)
-            assert len(selector.select(5)) == 1
+            assert len(selector.select(PATIENCE)) == 1
     finally:
         os.close(high)
 
@@ -357,19 +358,19 @@ def test_the_peer_address_is_the_last_hops(
     have the proxy's.
     """
     for chosen in ("127.0.0.66", "127.0.0.77"):
-        client = socket.create_connection(listener.getsockname(), 5, (chosen, 0))
+        client = socket.create_connection(listener.getsockname(), PATIENCE, (chosen, 0))
         sockets.enter_context(client)
         connection, peer = listener.accept()
         sockets.enter_context(connection)
         assert peer[0] == chosen
 
     proxy = sockets.enter_context(socket.create_server(("127.0.0.1", 0)))
-    client = socket.create_connection(proxy.getsockname(), 5, ("127.0.0.66", 0))
+    client = socket.create_connection(proxy.getsockname(), PATIENCE, ("127.0.0.66", 0))
     sockets.enter_context(client)
-    proxy.settimeout(5)
+    proxy.settimeout(PATIENCE)
     sockets.enter_context(proxy.accept()[0])
     onward = sockets.enter_context(
-        socket.create_connection(listener.getsockname(), timeout=5)
+        socket.create_connection(listener.getsockname(), timeout=PATIENCE)
     )
     connection, peer = listener.accept()
     sockets.enter_context(connection)
@@ -387,9 +388,9 @@ def test_the_address_of_an_ipv6_peer_has_four_parts(sockets: ExitStack) -> None:
     listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     listener.bind(("::ffff:127.0.0.1", 0))  # there need be no ::1 for this
     listener.listen()
-    listener.settimeout(5)
+    listener.settimeout(PATIENCE)
     address = ("127.0.0.1", listener.getsockname()[1])
-    client = sockets.enter_context(socket.create_connection(address, timeout=5))
+    client = sockets.enter_context(socket.create_connection(address, timeout=PATIENCE))
     connection, peer = listener.accept()
     sockets.enter_context(connection)
     assert peer == ("::ffff:127.0.0.1", client.getsockname()[1], 0, 0)
@@ -404,7 +405,7 @@ def serve_in_one_thread(connections: list[socket.socket]) -> set[str]:
         for connection in connections:
             selector.register(connection, selectors.EVENT_READ)
         while selector.get_map():
-            events = selector.select(5)
+            events = selector.select(PATIENCE)
             assert events, "no more questions came"
             for key, _ in events:
                 assert isinstance(key.fileobj, socket.socket)
@@ -429,7 +430,7 @@ def serve_in_many_threads(connections: list[socket.socket]) -> set[str]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE)
     return readers
 
 

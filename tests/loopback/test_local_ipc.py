@@ -19,6 +19,7 @@ import pytest
 
 from handbook import snippet
 from handbook.claims import claim
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +56,7 @@ lock = multiprocessing.get_context("fork").Lock()
 together = multiprocessing.get_context("fork").Barrier(2)
 
 def unlocked():
-    together.wait(10)
+    together.wait(60)
     for _ in range(EACH):
         number[0] += 1
 
@@ -102,7 +103,7 @@ def through(reader, writer):
         writer.sendall(b"x" * SIZE)
         os._exit(0)
     writer.close()
-    reader.settimeout(20)
+    reader.settimeout(60)
     left = SIZE
     while left:
         left -= len(reader.recv(1 << 20))
@@ -113,7 +114,7 @@ def unix():
 
 def tcp():
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = socket.create_connection(listener.getsockname(), 5)
+        client = socket.create_connection(listener.getsockname(), 60)
         through(client, listener.accept()[0])
 
 grown = {}
@@ -147,7 +148,7 @@ def run(program: str, *arguments: str) -> str:
         [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -167,7 +168,7 @@ def door(sockets: ExitStack, folder: Path) -> socket.socket:
     listening = sockets.enter_context(socket.socket(socket.AF_UNIX))
     listening.bind(str(folder / "door"))
     listening.listen()
-    listening.settimeout(5)
+    listening.settimeout(PATIENCE)
     return listening
 
 
@@ -186,11 +187,11 @@ def test_the_same_calls_with_another_address(
     Its address is a path, and a client has none unless it binds one.
     """
     client = sockets.enter_context(socket.socket(socket.AF_UNIX))
-    client.settimeout(5)
+    client.settimeout(PATIENCE)
     client.connect(door.getsockname())
     connection, peer = door.accept()
     sockets.enter_context(connection)
-    connection.settimeout(5)
+    connection.settimeout(PATIENCE)
     client.sendall(b"hello")
     assert connection.recv(1024) == b"hello"
     client.shutdown(socket.SHUT_WR)
@@ -260,18 +261,18 @@ def test_the_kernel_names_the_peer(door: socket.socket) -> None:
     dial = """
 import socket, sys
 with socket.socket(socket.AF_UNIX) as client:
-    client.settimeout(30)
+    client.settimeout(60)
     client.connect(sys.argv[1])
     client.recv(1)
 """
     argv = [sys.executable, "-c", dial, door.getsockname()]
     with subprocess.Popen(argv) as process:
         try:
-            door.settimeout(30)
+            door.settimeout(PATIENCE)
             connection, _ = door.accept()
             with connection:
                 told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            assert process.wait(30) == 0
+            assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
     assert struct.unpack("=iII", told) == (process.pid, os.getuid(), os.getgid())
@@ -453,7 +454,7 @@ def best_of_compare(best: dict[tuple[str, str], float]) -> None:
         [sys.executable, program.path],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=True,
     )
     for line in done.stdout.splitlines():

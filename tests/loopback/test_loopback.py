@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handbook.claims import claim
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ def cable(peer_network=None):
     kind = attribute(1, b"veth") + attribute(2, attribute(1, peer))
     body = bytes(16) + attribute(3, b"eth0\\0") + attribute(18, kind)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as kernel:
-        kernel.settimeout(5)
+        kernel.settimeout(60)
         kernel.sendall(struct.pack("=IHHQ", 16 + len(body), 16, 0x605, 1) + body)
         assert struct.unpack_from("=i", kernel.recv(4096), 16)[0] == 0
     for switch in Path("/proc/sys/net/ipv6/conf").glob("[ep]*/disable_ipv6"):
@@ -69,7 +70,7 @@ def counters():
 def grown(act, packets):
     before = counters()
     act()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while True:
         now = counters()
         if now["Tcp InSegs"] - before["Tcp InSegs"] >= packets:
@@ -79,10 +80,10 @@ def grown(act, packets):
 def converse(host, payload=b"hello"):
     listener = socket.create_server((host, 0))
     client = socket.socket()
-    client.settimeout(5)
+    client.settimeout(60)
     made = grown(lambda: client.connect(listener.getsockname()), 3)
     connection, _ = listener.accept()
-    connection.settimeout(5)
+    connection.settimeout(60)
     asked = grown(lambda: client.sendall(payload), 2)
     answered = grown(lambda: connection.sendall(payload), 2)
     return {"made": made, "asked": asked, "answered": answered}
@@ -107,12 +108,12 @@ libc = ctypes.CDLL(None)
 assert libc.setns(here, NEWNET) == 0
 give(b"peer", ETH0)
 client = socket.socket()
-client.settimeout(10)
+client.settimeout(60)
 before = counters()
 client.connect(listener.getsockname())
 client.sendall(b"hello")
 connection, _ = listener.accept()
-connection.settimeout(5)
+connection.settimeout(60)
 assert connection.recv(5) == b"hello"
 now = counters()
 print(json.dumps({name: now[name] - before[name] for name in before}))
@@ -131,9 +132,9 @@ def total(data):
 
 ip_alone = socket.htons(0x0800)  # ETH_P_IP
 with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, ip_alone) as capture:
-    capture.settimeout(5)
+    capture.settimeout(60)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = socket.create_connection(listener.getsockname(), 5)
+        client = socket.create_connection(listener.getsockname(), 60)
         connection, _ = listener.accept()
         client.sendall(b"hello")
         assert connection.recv(5) == b"hello"
@@ -163,7 +164,7 @@ def flags():
 
 def dial(port):
     with socket.socket() as client:
-        client.settimeout(5)
+        client.settimeout(60)
         return client.connect_ex(("127.0.0.1", port))
 
 assert unshare(NEWNET) == 0
@@ -177,14 +178,14 @@ print(json.dumps(told))
 
 DIAL_AND_SEND = """
 import socket, sys
-with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30) as client:
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=60) as client:
     client.sendall(sys.argv[2].encode())
 """
 
 # A range of one port, so that the kernel must give the client the very port it dials.
 DIAL_NOBODY = """
 client = socket.socket()
-client.settimeout(5)
+client.settimeout(60)
 client.connect(("127.0.0.1", 40000))
 client.sendall(b"is anybody there?")
 answer = client.recv(99).decode()
@@ -199,7 +200,7 @@ def other_program(port: int, message: bytes) -> Iterator[None]:
     with subprocess.Popen(argv) as process:
         try:
             yield
-            assert process.wait(30) == 0
+            assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
 
@@ -207,7 +208,7 @@ def other_program(port: int, message: bytes) -> Iterator[None]:
 def result_of(address: tuple[str, int], sockets: ExitStack) -> int:
     """Dial, and return the error's number, or 0."""
     client = sockets.enter_context(socket.socket())
-    client.settimeout(5)
+    client.settimeout(PATIENCE)
     return client.connect_ex(address)
 
 
@@ -276,7 +277,7 @@ for bound in ("127.0.0.1", "0.0.0.0"):
     listener = socket.create_server((bound, 0))
     for dialled in ("127.0.0.1", "127.0.0.9"):
         client = socket.socket()
-        client.settimeout(5)
+        client.settimeout(60)
         results.append(client.connect_ex((dialled, listener.getsockname()[1])))
 print(json.dumps(results))
 """
@@ -423,13 +424,13 @@ def test_who_dials_from_another_network_is_refused(
     with other_program(port, b"front end"):
         connection, peer = listener.accept()
     with connection:
-        connection.settimeout(5)
+        connection.settimeout(PATIENCE)
         assert connection.recv(1024) == b"front end"
         assert peer[0] == "127.0.0.1"
     refused = in_own_network(
         f"""
 client = socket.socket()
-client.settimeout(5)
+client.settimeout(60)
 print(client.connect_ex(("127.0.0.1", {port})))
 """
     )
@@ -455,7 +456,7 @@ address = first.getsockname()
 assert unshare(NEWNET) == 0
 up(b"lo")
 second = socket.create_server(address)
-client = socket.create_connection(address, 5)
+client = socket.create_connection(address, 60)
 taken = []
 for listener in (first, second):
     listener.settimeout(0)
@@ -506,7 +507,7 @@ def test_a_client_gets_the_port_that_it_dials(
     A client that dials a port of the range for clients may be given that very port.
     """
     sock = sockets.enter_context(socket.socket())
-    sock.settimeout(5)
+    sock.settimeout(PATIENCE)
     sock.bind(("127.0.0.1", 0))
     sock.connect(sock.getsockname())
     assert sock.getpeername() == sock.getsockname()
@@ -533,6 +534,6 @@ def test_the_kernel_has_a_copy(ends: Ends, listener: socket.socket) -> None:
         pass  # it has ended, and nothing has been accepted yet
     orphan, _ = listener.accept()
     with orphan:
-        orphan.settimeout(5)
+        orphan.settimeout(PATIENCE)
         assert orphan.recv(1024) == b"last words"
         assert orphan.recv(1024) == b""

@@ -48,7 +48,7 @@ if not Path("/proc/net/if_inet6").exists():
 
 def outcome(host, port):
     try:
-        with socket.create_connection((host, port), 5) as client:
+        with socket.create_connection((host, port), 60) as client:
             return client.getpeername()[0]
     except OSError as error:
         return error.errno
@@ -56,7 +56,7 @@ def outcome(host, port):
 def listen(host, **options):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     server = socket.create_server((host, 0), family=family, **options)
-    server.settimeout(5)
+    server.settimeout(60)
     return server, server.getsockname()[1]
 
 def lose_ipv6():
@@ -153,7 +153,7 @@ def test_one_socket_serves_both(with_both: OwnNetwork) -> None:
     told = with_both(
         """
 server, port = listen("::", dualstack_ipv6=True)
-client = socket.create_connection(("127.0.0.1", port), 5)
+client = socket.create_connection(("127.0.0.1", port), 60)
 connection, peer = server.accept()
 alone, port = listen("::")
 v6only = alone.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
@@ -184,7 +184,7 @@ lose_ipv6()
 order_without = [entry[4][0] for entry in socket.getaddrinfo(None, port, type=1)]
 last = outcome(None, port)
 try:
-    socket.create_connection((None, port), 5, all_errors=True)
+    socket.create_connection((None, port), 60, all_errors=True)
 except ExceptionGroup as group:
     every = [error.errno for error in group.exceptions]
 print(json.dumps([order, reached, order_without, last, every]))
@@ -228,7 +228,7 @@ def test_asyncio_gives_the_errors_of_all_addresses(with_both: OwnNetwork) -> Non
 server, port = listen("127.0.0.1")
 server.close()
 try:
-    asyncio.run(asyncio.wait_for(asyncio.open_connection(None, port), 5))
+    asyncio.run(asyncio.wait_for(asyncio.open_connection(None, port), 60))
 except OSError as error:
     print(json.dumps([port, str(error)]))
 """
@@ -243,10 +243,10 @@ except OSError as error:
 
 RACE = """
 silent, port = listen("::1", backlog=0)
-held = socket.create_connection(silent.getsockname()[:2], 5)
+held = socket.create_connection(silent.getsockname()[:2], 60)
 other = socket.create_server(("127.0.0.1", port))
 import select
-select.select([silent], [], [], 5)
+select.select([silent], [], [], 60)
 
 async def dial(**options):
     try:

@@ -18,6 +18,7 @@ import pytest
 
 from handbook.claims import claim
 from needing import require
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -63,7 +64,7 @@ def bound(
 ) -> socket.socket:
     """Return a TCP socket that is bound to the address, with these options."""
     sock = sockets.enter_context(socket.socket())
-    sock.settimeout(5)
+    sock.settimeout(PATIENCE)
     for name in options:
         sock.setsockopt(socket.SOL_SOCKET, name, 1)
     sock.bind(address)
@@ -99,8 +100,8 @@ def timers(here: int, there: int) -> list[str]:
 
 
 def wait_until(happened: Callable[[], object]) -> None:
-    """Return as soon as it has happened; fail after 5 seconds."""
-    deadline = time.monotonic() + 5
+    """Return as soon as it has happened; fail after a minute."""
+    deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline, "it has not happened"
 
@@ -112,14 +113,14 @@ def stopped_server(first: str, *options: int) -> tuple[Address, int]:
             listener.setsockopt(socket.SOL_SOCKET, name, 1)
         listener.bind((HERE, 0))
         listener.listen()
-        listener.settimeout(5)
+        listener.settimeout(PATIENCE)
         address = address_of(listener)
-        client = socket.create_connection(address, 5)
+        client = socket.create_connection(address, PATIENCE)
         connection, _ = listener.accept()
         theirs = client.getsockname()[1]
         ends = (connection, client) if first == "server" else (client, connection)
         ends[0].close()
-        select.select([ends[1]], [], [], 5)  # returns when the FIN is there
+        select.select([ends[1]], [], [], PATIENCE)  # returns when the FIN is there
         ends[1].close()
     waits = (address[1], theirs) if first == "server" else (theirs, address[1])
     wait_until(lambda: timers(*waits))
@@ -235,7 +236,7 @@ def test_a_connection_holds_the_port_without_a_listener(sockets: ExitStack) -> N
     for options in ((), (socket.SO_REUSEADDR,)):
         listener = listening(sockets, (HERE, 0), *options)
         address = address_of(listener)
-        sockets.enter_context(socket.create_connection(address, 5))
+        sockets.enter_context(socket.create_connection(address, PATIENCE))
         sockets.enter_context(listener.accept()[0])
         listener.close()
         if options:
@@ -299,7 +300,7 @@ def in_another_process(port: int, *words: str) -> str:
         [sys.executable, "-c", BIND_IN_ANOTHER_PROCESS, str(port), *words],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=True,
     )
     return done.stdout.strip()
@@ -330,9 +331,9 @@ def test_a_second_process_is_refused_and_nothing_is_mixed(
     one = listening(sockets, (HERE, 0), socket.SO_REUSEPORT)
     two = listening(sockets, address_of(one), socket.SO_REUSEPORT)
     for number in range(20):
-        client = socket.create_connection(address_of(one), 5)
+        client = socket.create_connection(address_of(one), PATIENCE)
         sockets.enter_context(client)
-        ready, _, _ = select.select([one, two], [], [], 5)
+        ready, _, _ = select.select([one, two], [], [], PATIENCE)
         assert len(ready) == 1
         connection, peer = ready[0].accept()
         sockets.enter_context(connection)
@@ -354,9 +355,9 @@ def clients_of(
     """Dial so often; return the clients that each listening socket has got."""
     got: list[list[socket.socket]] = [[] for _ in listeners]
     for _ in range(number):
-        client = socket.create_connection(address_of(listeners[0]), 5)
+        client = socket.create_connection(address_of(listeners[0]), PATIENCE)
         sockets.enter_context(client)
-        (ready,), _, _ = select.select(listeners, [], [], 5)
+        (ready,), _, _ = select.select(listeners, [], [], PATIENCE)
         sockets.enter_context(ready.accept()[0])
         got[listeners.index(ready)].append(client)
     return got
@@ -403,9 +404,9 @@ def test_who_waits_for_a_server_that_stops_is_reset(sockets: ExitStack) -> None:
     one = listening(sockets, (HERE, 0), socket.SO_REUSEPORT)
     stops = listening(sockets, address_of(one), socket.SO_REUSEPORT)
     for _ in range(64):
-        client = socket.create_connection(address_of(one), 5)
+        client = socket.create_connection(address_of(one), PATIENCE)
         sockets.enter_context(client)
-        (ready,), _, _ = select.select([one, stops], [], [], 5)
+        (ready,), _, _ = select.select([one, stops], [], [], PATIENCE)
         if ready is stops:
             break
         sockets.enter_context(ready.accept()[0])
@@ -455,13 +456,13 @@ def test_one_of_two_udp_sockets_gets_all(sockets: ExitStack) -> None:
     )
     for sock in (one, two):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
     one.bind((HERE, 0))
     two.bind(one.getsockname())
     got = set()
     for _ in range(10):
         sender.sendto(b"hello", one.getsockname())
-        ready, _, _ = select.select([one, two], [], [], 5)
+        ready, _, _ = select.select([one, two], [], [], PATIENCE)
         assert len(ready) == 1
         assert ready[0].recv(16) == b"hello"
         got.add(ready[0])

@@ -20,6 +20,7 @@ import pytest
 
 from handbook.claims import claim
 from handbook.needs import reason
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ SETTINGS = Path("/proc/sys/net/ipv4")
 SERVE = """
 import os, socket, sys
 with socket.socket(fileno=int(sys.argv[1])) as listener:
-    listener.settimeout(30)
+    listener.settimeout(60)
     for _ in range(int(sys.argv[2])):
         with listener.accept()[0] as connection:
             connection.sendall(b"%d" % os.getpid())
@@ -126,9 +127,9 @@ def test_the_port_says_which_service_answers(
     both = [listener, other]
     for wanted in (listener, other, listener):
         client = sockets.enter_context(
-            socket.create_connection(wanted.getsockname(), 5)
+            socket.create_connection(wanted.getsockname(), PATIENCE)
         )
-        assert select.select(both, [], [], 5)[0] == [wanted]
+        assert select.select(both, [], [], PATIENCE)[0] == [wanted]
         connection, peer = wanted.accept()
         sockets.enter_context(connection)
         assert peer == client.getsockname()
@@ -193,9 +194,11 @@ def test_tcp_and_udp_have_ports_of_their_own(sockets: ExitStack) -> None:
     tcp, udp = bound(sockets, (socket.SOCK_STREAM, local), (socket.SOCK_DGRAM, local))
     assert tcp.getsockname() == udp.getsockname()
     tcp.listen()
-    tcp.settimeout(5)
-    udp.settimeout(5)
-    client = sockets.enter_context(socket.create_connection(tcp.getsockname(), 5))
+    tcp.settimeout(PATIENCE)
+    udp.settimeout(PATIENCE)
+    client = sockets.enter_context(
+        socket.create_connection(tcp.getsockname(), PATIENCE)
+    )
     sender = sockets.enter_context(socket.socket(type=socket.SOCK_DGRAM))
     sender.sendto(b"datagram", udp.getsockname())
     assert udp.recvfrom(1024)[0] == b"datagram"
@@ -243,7 +246,7 @@ def test_create_connection_dials_another_port(listener: socket.socket) -> None:
     It then dials that other port without a word, where connect() raises OverflowError.
     """
     host, port = listener.getsockname()
-    with socket.create_connection((host, port + 65_536), 5) as client:
+    with socket.create_connection((host, port + 65_536), PATIENCE) as client:
         assert client.getpeername() == (host, port)
     with socket.socket() as client, pytest.raises(OverflowError, match="0-65535"):
         client.connect((host, port + 65_536))
@@ -266,7 +269,7 @@ def check_two_processes_answer(
         sockets.callback(process.kill)
     answers = set()
     for _ in range(sum(clients_of_each)):
-        with socket.create_connection(listener.getsockname(), 30) as client:
+        with socket.create_connection(listener.getsockname(), PATIENCE) as client:
             answers.add(int(client.recv(1024)))
     assert len(answers) == 2
     assert os.getpid() not in answers
@@ -370,7 +373,7 @@ def test_the_kernel_draws_from_its_own_range(sockets: ExitStack) -> None:
     drawn = set()
     for _ in range(20):
         address = listener.getsockname()
-        client = sockets.enter_context(socket.create_connection(address, 5))
+        client = sockets.enter_context(socket.create_connection(address, PATIENCE))
         drawn.add(port_of(client))
     assert len(drawn) == 20
     assert all(first <= port <= last for port in drawn)
@@ -400,8 +403,8 @@ def test_the_answer_comes_to_the_senders_port(sockets: ExitStack, ends: Ends) ->
         sockets.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2)
     )
     server.bind(("127.0.0.1", 0))
-    server.settimeout(5)
-    sender.settimeout(5)
+    server.settimeout(PATIENCE)
+    sender.settimeout(PATIENCE)
     sender.sendto(b"question", server.getsockname())
     question, address = server.recvfrom(1024)
     assert question == b"question"
@@ -476,7 +479,7 @@ def test_a_plain_user_may_not_bind_low_ports() -> None:
         [sys.executable, "-c", BIND_AS_PLAIN_USER, *map(str, low + high)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=True,
     )
     results = ran.stdout.split()
@@ -515,21 +518,21 @@ def check_client_is_deceived(
     else:
         pytest.fail("the port was never free again, in 20 tries")
     impostor.listen()
-    impostor.settimeout(5)
+    impostor.settimeout(PATIENCE)
     heard = []
 
     def answer() -> None:
         connection, _ = impostor.accept()
         with connection:
-            connection.settimeout(5)
+            connection.settimeout(PATIENCE)
             heard.append(connection.recv(1024))
             connection.sendall(b"welcome")
 
     thread = threading.Thread(target=answer, name="impostor")
     thread.start()
-    with socket.create_connection(address, 5) as server:
+    with socket.create_connection(address, PATIENCE) as server:
         believed = client(server)
-    thread.join(5)
+    thread.join(PATIENCE)
     assert heard
     assert believed, "the client noticed"
 

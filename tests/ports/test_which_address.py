@@ -13,6 +13,7 @@ import pytest
 
 from handbook.claims import cited, claim
 from needing import needing, require
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -39,7 +40,7 @@ def server(
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind((host.removesuffix("6"), port))
     listener.listen()
-    listener.settimeout(5)
+    listener.settimeout(PATIENCE)
     return listener
 
 
@@ -50,7 +51,7 @@ def port_of(sock: socket.socket) -> int:
 
 
 def dial(sockets: ExitStack, host: str, port: int) -> socket.socket:
-    return sockets.enter_context(socket.create_connection((host, port), 5))
+    return sockets.enter_context(socket.create_connection((host, port), PATIENCE))
 
 
 def second_server(
@@ -111,7 +112,7 @@ def check_is_refused_elsewhere(sockets: ExitStack, bound: str, dialled: str) -> 
             continue
         break
     with socket.socket() as client:
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         result = client.connect_ex((dialled, port_of(listener)))
     assert result == errno.ECONNREFUSED, "reached"
 
@@ -155,7 +156,7 @@ def test_zero_dials_this_machine(sockets: ExitStack) -> None:
     assert client.getpeername() == (HERE, port_of(listener))
     other = server(sockets, "127.0.0.5")
     bound = sockets.enter_context(socket.socket())
-    bound.settimeout(5)
+    bound.settimeout(PATIENCE)
     bound.bind(("127.0.0.5", 0))
     bound.connect((EVERY, port_of(other)))
     assert bound.getpeername() == ("127.0.0.5", port_of(other))
@@ -273,7 +274,7 @@ def check_client_comes_to(
     both = two_servers(sockets, *order, share=True)
     assert both is not None
     dial(sockets, dialled, port_of(both[0]))
-    ready, _, _ = select.select(both, [], [], 5)
+    ready, _, _ = select.select(both, [], [], PATIENCE)
     got = [listener.getsockname()[0] for listener in ready]
     assert got == [wanted], f"{got} got it"
 
@@ -325,7 +326,7 @@ def test_a_connected_socket_comes_before_a_server(
     )
     for sock in (served, for_peer):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
     served.bind((HERE, 0))
     for_peer.bind(served.getsockname())
     peer.bind((HERE, 0))

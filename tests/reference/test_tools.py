@@ -14,6 +14,7 @@ import pytest
 from handbook.claims import claim
 from handbook.snippet import ROOT
 from needing import needing, require
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -38,7 +39,7 @@ def says(port: int, **more: Any) -> str:
         ["ss", "-ltnpH", f"sport = :{port}"],
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=PATIENCE,
         check=True,
         **more,
     )
@@ -70,7 +71,7 @@ def test_ss_shows_the_row_of_a_stranger_without_its_process(
             assert server.stdout is not None
             port = int(server.stdout.readline())
             strange = says(port)
-            server.communicate(timeout=10)
+            server.communicate(timeout=PATIENCE)
     assert f"127.0.0.1:{port}" in strange
     assert "pid=" not in strange
 
@@ -111,7 +112,7 @@ def test_who_listens_finds_each_process_that_holds_the_socket(
         assert heir.stdout is not None
         heir.stdout.readline()
         assert set(tool["holders"](row[9])) == {os.getpid(), heir.pid}
-        heir.communicate(b"\n", timeout=10)
+        heir.communicate(b"\n", timeout=PATIENCE)
     assert tool["holders"]("0") == []
 
 
@@ -150,7 +151,7 @@ def test_curl_says_what_the_page_quotes() -> None:
 
     def said(behave: str) -> str:
         with socket.create_server(("127.0.0.1", 0)) as server:
-            server.settimeout(10)
+            server.settimeout(PATIENCE)
             url = f"http://127.0.0.1:{server.getsockname()[1]}/"
             with subprocess.Popen(
                 ["curl", "-sS", "-m", "10" if behave else "0.5", url],
@@ -160,10 +161,10 @@ def test_curl_says_what_the_page_quotes() -> None:
                 if behave:
                     client, _ = server.accept()
                     with client:
-                        client.settimeout(10)
+                        client.settimeout(PATIENCE)
                         client.recv(65_536)
                         program[behave](client)
-                return curl.communicate(timeout=20)[1].strip()
+                return curl.communicate(timeout=PATIENCE)[1].strip()
 
     for behave, words in (
         ("", "Operation timed out"),

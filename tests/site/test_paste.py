@@ -20,6 +20,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from handbook import snippet
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +87,7 @@ def test_what_the_copy_button_gives_runs(
     if name in snippet.companions_of_pairs():
         # It runs as a role of its pair, in the test of the other one.
         process = bare(tmp_path, file, "--help")
-        out, errors = process.communicate(timeout=30)
+        out, errors = process.communicate(timeout=PATIENCE)
         assert (process.returncode, errors) == (0, "")
         assert out.startswith("usage: ")
     elif program.roles:
@@ -95,7 +96,7 @@ def test_what_the_copy_button_gives_runs(
         process = bare(tmp_path, file)
         with contextlib.ExitStack() as ended:
             ended.callback(process.kill)
-            out, errors = process.communicate(timeout=30)
+            out, errors = process.communicate(timeout=2 * PATIENCE)  # a browser's too
         assert (process.returncode, errors) == (0, ""), out
         assert out
 
@@ -113,10 +114,10 @@ def run_pair(folder: Path, program: snippet.Snippet) -> None:
             for role in others:
                 words = [word.replace("{port}", port[1]) for word in role.argv]
                 with bare(folder, *words) as other:
-                    out, errors = other.communicate(timeout=30)
+                    out, errors = other.communicate(timeout=PATIENCE)
                 assert (other.returncode, errors) == (0, ""), out
             server.send_signal(signal.SIGINT)
-            out, errors = server.communicate(timeout=30)
+            out, errors = server.communicate(timeout=PATIENCE)
             assert (server.returncode, errors) == (0, ""), out
         finally:
             server.kill()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handbook.claims import claim
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ linux = pytest.mark.skipif(
 
 LATE_READER = """
 import socket, sys
-with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30) as end:
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=60) as end:
     end.sendall(b"ready")
     data = end.recv(1024)
     end.sendall(b"read %d" % len(data))
@@ -56,7 +57,7 @@ def stopped_peer(listener: socket.socket) -> Iterator[tuple[socket.socket, int]]
         try:
             connection, _ = listener.accept()
             with connection:
-                connection.settimeout(5)
+                connection.settimeout(PATIENCE)
                 assert connection.recv(5) == b"ready"
                 os.kill(process.pid, signal.SIGSTOP)
                 os.waitpid(process.pid, os.WUNTRACED)
@@ -71,11 +72,11 @@ def test_the_address_and_the_port_choose_the_server(listener: socket.socket) -> 
 
     The right address with a port where nobody listens is refused.
     """
-    with socket.create_connection(listener.getsockname(), timeout=5) as client:
+    with socket.create_connection(listener.getsockname(), timeout=PATIENCE) as client:
         assert client.getpeername() == listener.getsockname()
     with socket.socket() as silent, socket.socket() as client:
         silent.bind(("127.0.0.1", 0))  # holds a port on which nobody listens
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         with pytest.raises(ConnectionRefusedError):
             client.connect(silent.getsockname())
 
@@ -95,13 +96,13 @@ def test_connect_waits_for_the_answer_if_it_blocks(sockets: ExitStack) -> None:
     full = sockets.enter_context(socket.socket())
     full.bind(("127.0.0.1", 0))
     full.listen(0)
-    yes = sockets.enter_context(socket.create_connection(full.getsockname(), 5))
+    yes = sockets.enter_context(socket.create_connection(full.getsockname(), PATIENCE))
     assert yes.getpeername() == full.getsockname()
 
     closed = sockets.enter_context(socket.socket())
     closed.bind(("127.0.0.1", 0))
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(closed.getsockname(), timeout=5)
+        socket.create_connection(closed.getsockname(), timeout=PATIENCE)
 
     # The queue of a listen(0) is full with one client: the next one is not answered.
     unanswered = sockets.enter_context(socket.socket())
@@ -129,7 +130,7 @@ def test_a_connect_that_does_not_block_gets_its_answer_later(
     with socket.socket() as client:
         client.settimeout(0)
         client.connect_ex(listener.getsockname())
-        _, writable, _ = select.select([], [client], [], 5)
+        _, writable, _ = select.select([], [client], [], PATIENCE)
         assert writable == [client]
         assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
         assert client.getpeername() == listener.getsockname()
@@ -168,10 +169,10 @@ def test_bind_takes_an_address_as_well_as_a_port(sockets: ExitStack) -> None:
             holder.bind(("127.0.0.1", port))  # now nobody else can listen there
             break
     server.listen()
-    with socket.create_connection((host, port), timeout=5) as client:
+    with socket.create_connection((host, port), timeout=PATIENCE) as client:
         assert client.getpeername() == (host, port)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=5)
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
 
 
 @claim("bind-makes-server-findable", "bind(2)", "RFC 9293 section 3.9.1.1")
@@ -181,7 +182,7 @@ def test_clients_find_the_server_where_it_is_bound(sockets: ExitStack) -> None:
     A client may bind one too, but as a rule lets the kernel choose.
     """
     server = sockets.enter_context(socket.socket())
-    server.settimeout(5)
+    server.settimeout(PATIENCE)
     server.bind(("127.0.0.1", 0))
     published = server.getsockname()
     server.listen()
@@ -190,7 +191,7 @@ def test_clients_find_the_server_where_it_is_bound(sockets: ExitStack) -> None:
     bound.bind(("127.0.0.1", 0))
     chosen_before = bound.getsockname()
     for client in (bound, sockets.enter_context(socket.socket())):
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         client.connect(published)
         connection, peer = server.accept()
         sockets.enter_context(connection)
@@ -206,7 +207,7 @@ def test_connect_gives_the_client_a_local_address(listener: socket.socket) -> No
     """
     with socket.socket() as client:
         assert client.getsockname() == ("0.0.0.0", 0)
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         client.connect(listener.getsockname())
         host, port = client.getsockname()
         assert host == "127.0.0.1"
@@ -237,14 +238,14 @@ def test_accept_is_an_error_for_a_client(listener: socket.socket) -> None:
     """
     with socket.socket() as client:
         check_accept_is_refused(client)
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         client.connect(listener.getsockname())
         check_accept_is_refused(client)
 
 
 def test_the_check_of_accept_can_fail(listener: socket.socket) -> None:
-    with socket.create_connection(listener.getsockname(), timeout=5):
-        select.select([listener], [], [], 5)
+    with socket.create_connection(listener.getsockname(), timeout=PATIENCE):
+        select.select([listener], [], [], PATIENCE)
         with pytest.raises(AssertionError, match="accept\\(\\) was not refused"):
             check_accept_is_refused(listener)
 
@@ -358,7 +359,7 @@ def test_the_kernel_acknowledges_for_a_stopped_process(
 
     sock, process = stopped_peer
     sock.sendall(b"hello")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     unacknowledged = 5
     while unacknowledged and time.monotonic() < deadline:
         answer = fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))
@@ -395,12 +396,12 @@ def test_each_step_needs_the_one_before(sockets: ExitStack) -> None:
     assert not listens(server)
     server.listen()
     assert listens(server)
-    client.settimeout(5)
+    client.settimeout(PATIENCE)
     client.connect(server.getsockname())
-    server.settimeout(5)
+    server.settimeout(PATIENCE)
     connection, _ = server.accept()
     sockets.enter_context(connection)
-    connection.settimeout(5)
+    connection.settimeout(PATIENCE)
     client.sendall(b"ping")
     assert connection.recv(4) == b"ping"
     connection.sendall(b"pong")
@@ -451,7 +452,7 @@ def test_both_ends_send_at_once(ends: Ends) -> None:
             received += data
         arrived[end] = bytes(received)
     for sender in senders:
-        sender.join(5)
+        sender.join(PATIENCE)
     assert arrived == {client: b"s" * size, connection: b"c" * size}
 
 
@@ -495,7 +496,7 @@ def test_sockets_begin_alike() -> None:
         for sock in (one, other):
             assert (sock.family, sock.type, sock.proto) == (one.family, one.type, 0)
             assert not listens(sock)
-            sock.settimeout(5)
+            sock.settimeout(PATIENCE)
         one.bind(("127.0.0.1", 0))
         one.listen()
         other.connect(one.getsockname())
@@ -529,13 +530,13 @@ def test_a_thread_waits_and_not_the_socket(ends: Ends) -> None:
 
     reader = threading.Thread(target=read, name="reader")
     reader.start()
-    assert about_to_read.wait(5)
+    assert about_to_read.wait(PATIENCE)
     connection.sendall(b"sent while the other thread waits")
     assert client.recv(1024) == b"sent while the other thread waits"
     assert reader.is_alive()
     assert not received
     client.sendall(b"request")
-    reader.join(5)
+    reader.join(PATIENCE)
     assert received == [b"request"]
     connection.settimeout(0)
     assert error_of(lambda: connection.recv(1024)) == errno.EAGAIN
@@ -556,7 +557,7 @@ def test_the_server_has_one_socket_more_for_each_client(
     """
     listener.settimeout(0)
     assert error_of(listener.accept) == errno.EAGAIN
-    listener.settimeout(5)
+    listener.settimeout(PATIENCE)
     pairs = [dial() for _ in range(3)]
     accepted = {connection.fileno() for _, connection in pairs}
     assert len(accepted | {listener.fileno()}) == 4

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import processes
+from patience import BRIEF, PATIENCE
 from processes import Running, command, receive, run
 
 if TYPE_CHECKING:
@@ -109,12 +110,14 @@ def test_the_function_to_copy_takes_a_message_of_any_length() -> None:
 
 
 def test_half_a_message_is_echoed_as_it_is() -> None:
-    with running("--timeout", "0.5") as server, server.connect() as client:
+    with running("--timeout", str(BRIEF)) as server, server.connect() as client:
         for letter in (b"h", b"e", b"l"):
             client.sendall(letter)
             assert receive(client, 1) == letter
-        assert client.recv(1) == b""  # cut off after half a second of silence
-        assert server.wait_for("^left: .* 3 bytes echoed, too slow: waited 0.5 seconds")
+        assert client.recv(1) == b""  # cut off after so long a silence
+        assert server.wait_for(
+            f"^left: .* 3 bytes echoed, too slow: waited {BRIEF} seconds"
+        )
 
 
 def test_a_client_may_end_its_half_and_still_read() -> None:
@@ -126,7 +129,7 @@ def test_a_client_may_end_its_half_and_still_read() -> None:
 
 
 def test_a_silent_client_is_cut_off_and_the_others_are_not() -> None:
-    with running("--timeout", "0.5") as server, server.connect() as silent:
+    with running("--timeout", str(BRIEF)) as server, server.connect() as silent:
         assert silent.recv(1) == b""
         server.wait_for("^left: .* 0 bytes echoed, too slow")
         assert_serves(server)
@@ -146,14 +149,14 @@ def send_until_stuck(sock: socket.socket, limit: int) -> int:
 
 @linux
 def test_a_client_that_never_reads_costs_little_memory_and_is_cut_off() -> None:
-    with running("--timeout", "2") as server:
+    with running("--timeout", str(BRIEF)) as server:
         assert_serves(server)
         before = server.status("VmRSS")
         with server.connect() as deaf:
             sent = send_until_stuck(deaf, 100_000_000)
             assert sent < 100_000_000
             assert server.status("VmHWM") - before < 8_000  # kB
-            server.wait_for("^left: .* too slow: waited 2 seconds")
+            server.wait_for(f"^left: .* too slow: waited {BRIEF} seconds")
         assert_serves(server)
 
 
@@ -162,19 +165,19 @@ def test_the_class_to_copy_loses_nothing_when_the_kernel_takes_parts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         # Accepted sockets inherit the small buffer: send() would take only a part.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        server = echo_server["EchoServer"](listener, max_clients=1, timeout=10)
+        server = echo_server["EchoServer"](listener, max_clients=1, timeout=PATIENCE)
         thread = threading.Thread(target=server.run, name="server")
         thread.start()
         try:
             address = listener.getsockname()
-            with socket.create_connection(address, timeout=10) as late:
+            with socket.create_connection(address, timeout=PATIENCE) as late:
                 sent = send_until_stuck(late, 100_000_000)
                 assert 0 < sent < 100_000_000
-                late.settimeout(10)
+                late.settimeout(PATIENCE)
                 assert receive(late, sent) == bytes(sent)
         finally:
             server.stop("the test is over")
-            thread.join(10)
+            thread.join(PATIENCE)
             server.close()
 
 
@@ -234,7 +237,7 @@ def test_the_number_of_clients_is_bounded() -> None:
         with pytest.raises(TimeoutError):
             third.recv(1)
         first.close()
-        third.settimeout(10)
+        third.settimeout(PATIENCE)
         assert receive(third, 8) == b"my turn?"
 
 
@@ -260,7 +263,12 @@ def test_without_descriptors_it_waits_and_does_not_spin() -> None:
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_in_order(number: signal.Signals) -> None:
-    with running() as server, server.connect() as idle, server.connect() as deaf:
+    long = ("--timeout", str(5 * PATIENCE))
+    with (
+        running(*long) as server,
+        server.connect() as idle,
+        server.connect() as deaf,
+    ):
         server.wait_for("^joined")
         server.wait_for("^joined")
         idle.sendall(b"hello")
@@ -268,7 +276,7 @@ def test_a_signal_ends_it_in_order(number: signal.Signals) -> None:
         send_until_stuck(deaf, 100_000_000)
         begin = time.monotonic()
         assert server.end(number) == (0, "")
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < PATIENCE
         assert server.lines.count(f"stopped by {number.name}") == 1
         left = [line for line in server.lines if line.startswith("left")]
         assert len(left) == 2
@@ -375,7 +383,7 @@ def test_a_server_that_never_answers_is_said_in_one_line() -> None:
 def talk_to(answer: bytes, *, reset: bool = False) -> tuple[int, str, str]:
     """Run the client with a server that sends this answer and goes."""
     with socket.create_server(("127.0.0.1", 0)) as fake:
-        fake.settimeout(20)
+        fake.settimeout(PATIENCE)
         port = str(fake.getsockname()[1])
         with subprocess.Popen(
             [*CLIENT, "--port", port, "hello"],
@@ -385,14 +393,14 @@ def talk_to(answer: bytes, *, reset: bool = False) -> tuple[int, str, str]:
         ) as client:
             connection, _ = fake.accept()
             with connection:
-                connection.settimeout(20)
+                connection.settimeout(PATIENCE)
                 receive(connection, 5)
                 connection.sendall(answer)
                 if reset:
                     connection.setsockopt(
                         socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER
                     )
-            out, err = client.communicate(timeout=20)
+            out, err = client.communicate(timeout=PATIENCE)
     return client.returncode, out, err
 
 
@@ -447,7 +455,7 @@ def test_control_c_ends_the_client_quietly() -> None:
             client.stdin.flush()
             assert client.stdout.readline() == "hello\n"  # so it reads its input
             client.send_signal(signal.SIGINT)
-            assert client.wait(20) == 130
+            assert client.wait(PATIENCE) == 130
             assert client.stderr is not None
             assert client.stderr.read() == ""
         assert_serves(server)

@@ -17,6 +17,7 @@ import pytest
 from arrival import let_arrive
 from handbook.claims import cited, claim
 from handbook.needs import reason
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +56,9 @@ def error_of(call: Callable[[], object]) -> int | None:
 
 
 def udp(sockets: ExitStack, *, bound: bool = True) -> socket.socket:
-    """Return a UDP socket; recv() waits 5 seconds at most."""
+    """Return a UDP socket; recv() waits a minute at most."""
     made = sockets.enter_context(socket.socket(type=DATAGRAM))
-    made.settimeout(5)
+    made.settimeout(PATIENCE)
     if bound:
         made.bind(("127.0.0.1", 0))
     return made
@@ -98,16 +99,16 @@ def test_a_stream_carries_nothing_before_it_is_connected(
     One side dials; after that either side may talk first.
     """
     with socket.socket() as client:
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         not_connected = (errno.EPIPE, errno.ENOTCONN)
         assert error_of(lambda: client.send(b"x")) in not_connected
         assert error_of(lambda: client.recv(1)) in not_connected
     with socket.socket() as client:
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         client.connect(listener.getsockname())
         connection, _ = listener.accept()
         with connection:
-            connection.settimeout(5)
+            connection.settimeout(PATIENCE)
             connection.sendall(b"from here")
             assert client.recv(1024) == b"from here"
             client.sendall(b"from there")
@@ -117,7 +118,7 @@ def test_a_stream_carries_nothing_before_it_is_connected(
 def check_may_be_many(kind: socket.SocketKind, address: str) -> None:
     """Fail unless a socket of this type may have the address as its peer."""
     with socket.socket(type=kind) as sock:
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
         sock.bind(("127.0.0.1", 0))  # so the route is that of loopback
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         try:
@@ -213,14 +214,14 @@ def test_a_unix_datagram_is_not_udp(sockets: ExitStack) -> None:
             break
         sent += 1
     assert full
-    receiver.settimeout(5)
+    receiver.settimeout(PATIENCE)
     assert [receiver.recv(16) for _ in range(sent)] == [b"%d" % n for n in range(sent)]
 
 
 def check_sends_unasked(kind: socket.SocketKind, address: tuple[str, int]) -> None:
     """Fail unless sending succeeds although nobody is at the address."""
     with socket.socket(type=kind) as sock:
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
         try:
             if kind == STREAM:
                 sock.connect(address)
@@ -329,7 +330,7 @@ def test_a_bound_udp_socket_receives_at_once(sockets: ExitStack) -> None:
     receiver.settimeout(0)
     assert error_of(receiver.listen) == errno.EOPNOTSUPP
     assert error_of(receiver.accept) == errno.EOPNOTSUPP
-    receiver.settimeout(5)
+    receiver.settimeout(PATIENCE)
     assert sender.getsockname()[1] == 0
     sender.sendto(b"hello", receiver.getsockname())
     assert receiver.recvfrom(1024)[1][1] == sender.getsockname()[1] > 0
@@ -404,7 +405,7 @@ def test_a_datagram_fits_into_one_packet(sockets: ExitStack) -> None:
         receiver.bind(("::1", 0))
     except OSError:
         return  # this machine has no ::1
-    receiver.settimeout(5)
+    receiver.settimeout(PATIENCE)
     check_most(sender, receiver, 65_527)
 
 
@@ -447,9 +448,9 @@ def carry(data: bytes, sender: socket.socket, receiver: socket.socket) -> bytes:
 
     thread = threading.Thread(target=send, name="sender")
     thread.start()
-    assert began.wait(5)
+    assert began.wait(PATIENCE)
     if sender.type == DATAGRAM:
-        thread.join(5)  # a stream would make the sender wait for the reader
+        thread.join(PATIENCE)  # a stream would make the sender wait for the reader
     receiver.settimeout(SILENCE)
     received = bytearray()
     try:
@@ -457,7 +458,7 @@ def carry(data: bytes, sender: socket.socket, receiver: socket.socket) -> bytes:
             received += receiver.recv(LARGEST_PACKET)
     except TimeoutError:
         pass
-    thread.join(5)
+    thread.join(PATIENCE)
     return bytes(received)
 
 
@@ -590,8 +591,8 @@ def test_recv_does_not_follow_the_sends(ends: Ends) -> None:
     with pytest.raises(TimeoutError):
         connection.recv(1)
     client.sendall(b"0123456789")
-    connection.settimeout(5)
-    assert select.select([connection], [], [], 5)[0]
+    connection.settimeout(PATIENCE)
+    assert select.select([connection], [], [], PATIENCE)[0]
     assert [connection.recv(5), connection.recv(5)] == [b"01234", b"56789"]
     for piece in (b"AB", b"CD", b"EF"):
         client.sendall(piece)
@@ -610,7 +611,7 @@ def test_a_connected_udp_socket_is_refused_late(sockets: ExitStack) -> None:
     connected, unconnected = udp(sockets), udp(sockets)
     connected.connect(address)
     assert connected.send(b"hello") == 5
-    assert select.select([connected], [], [], 5)[0]  # the error is there
+    assert select.select([connected], [], [], PATIENCE)[0]  # the error is there
     assert error_of(lambda: connected.send(b"hello")) == errno.ECONNREFUSED
     unconnected.sendto(b"hello", address)
     unconnected.settimeout(SILENCE)
@@ -663,7 +664,7 @@ def test_without_a_route_there_is_no_own_address() -> None:
         ["unshare", own, sys.executable, "-c", ROUTES],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     if "unshare:" in done.stderr:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handbook.claims import claim
+from patience import PATIENCE
 from processes import receive
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ import os, socket, sys
 family = socket.AF_INET if len(sys.argv) == 3 else socket.AF_UNIX
 address = (sys.argv[1], int(sys.argv[2])) if len(sys.argv) == 3 else sys.argv[1]
 with socket.socket(family) as sock:
-    sock.settimeout(30)
+    sock.settimeout(60)
     sock.connect(address)
     sock.sendall(b"process %d" % os.getpid())
     assert sock.recv(1024) == b"welcome"
@@ -59,11 +60,11 @@ with socket.socket(family) as sock:
 SERVER = """
 import socket
 with socket.create_server(("127.0.0.1", 0)) as listener:
-    listener.settimeout(30)
+    listener.settimeout(60)
     print(listener.getsockname()[1], flush=True)
     connection, _ = listener.accept()
     with connection:
-        connection.settimeout(30)
+        connection.settimeout(60)
         connection.sendall(b"I have read " + connection.recv(1024))
 """
 
@@ -86,7 +87,7 @@ def pair(sockets: ExitStack) -> Ends:
     left, right = socket.socketpair()
     for end in (left, right):
         sockets.enter_context(end)
-        end.settimeout(5)
+        end.settimeout(PATIENCE)
     return left, right
 
 
@@ -97,7 +98,7 @@ def datagrams(sockets: ExitStack) -> Ends:
         sockets.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2)
     )
     receiver.bind(("127.0.0.1", 0))
-    receiver.settimeout(5)
+    receiver.settimeout(PATIENCE)
     sender.connect(receiver.getsockname())
     return sender, receiver
 
@@ -114,7 +115,7 @@ def test_another_process_writes_to_an_inherited_socket(pair: Ends) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(number)], pass_fds=[number]
     ) as process:
-        right.settimeout(30)
+        right.settimeout(PATIENCE)
         assert right.recv(1024) == b"from process %d" % process.pid
         assert process.pid != os.getpid()
 
@@ -134,14 +135,14 @@ def test_processes_talk_by_tcp_and_by_a_path(
     local.listen()
     host, port = listener.getsockname()
     for server, words in ((listener, [host, str(port)]), (local, [f"{folder}/here"])):
-        server.settimeout(30)
+        server.settimeout(PATIENCE)
         with subprocess.Popen([sys.executable, "-c", DIALLER, *words]) as process:
             connection, _ = server.accept()
             with connection:
-                connection.settimeout(30)
+                connection.settimeout(PATIENCE)
                 assert connection.recv(1024) == b"process %d" % process.pid
                 connection.sendall(b"welcome")
-            assert process.wait(30) == 0
+            assert process.wait(PATIENCE) == 0
 
 
 def inodes_in(table: str) -> set[int]:
@@ -216,7 +217,7 @@ def test_a_socket_adds_nothing_to_a_packet(datagrams: Ends) -> None:
     The largest packet of IP, less the headers of IP and UDP, is all the program's.
     """
     sender, receiver = datagrams
-    sender.settimeout(5)
+    sender.settimeout(PATIENCE)
     room = LARGEST_PACKET - IP_HEADER - UDP_HEADER
     assert sender.send(bytes(room)) == room
     assert len(receiver.recv(LARGEST_PACKET)) == room
@@ -274,9 +275,9 @@ def test_a_socket_works_while_its_process_is_stopped(sockets: ExitStack) -> None
     os.kill(process.pid, signal.SIGSTOP)
     os.waitpid(process.pid, os.WUNTRACED)
 
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
         client.sendall(b"hello")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         unacknowledged = 5
         while unacknowledged and time.monotonic() < deadline:
             answer = fcntl.ioctl(client, termios.TIOCOUTQ, bytes(4))
@@ -508,7 +509,7 @@ def test_a_socket_need_have_no_address(pair: Ends, listener: socket.socket) -> N
         socket.socket.listen,
     ):
         with socket.socket() as unbound:
-            unbound.settimeout(5)
+            unbound.settimeout(PATIENCE)
             check_has_no_address(unbound)
             call(unbound)
             assert unbound.getsockname()[1] != 0
@@ -594,7 +595,7 @@ def test_read_and_write_mix_with_recv_and_send(ends: Ends) -> None:
     assert connection.recv(1024) == b"written"
     assert connection.send(b"sent") == 4
     os.set_blocking(client.fileno(), True)
-    assert waiting(client) or select.select([client], [], [], 5)[0]
+    assert waiting(client) or select.select([client], [], [], PATIENCE)[0]
     assert os.read(client.fileno(), 1024) == b"sent"
 
 
@@ -604,7 +605,7 @@ def check_stream_goes_on_after(
     """Fail if ending one of two descriptors ends the stream for the peer."""
     client, connection = ends
     with connection.dup() as copy:
-        copy.settimeout(5)
+        copy.settimeout(PATIENCE)
         end_one(connection)
         try:
             copy.sendall(b"still open")
@@ -663,18 +664,18 @@ def test_shutdown_wakes_a_thread_and_close_does_not(
     reader.start()
     try:
         stat_file = Path(f"/proc/self/task/{reader.native_id}/stat")
-        give_up = time.monotonic() + 5
+        give_up = time.monotonic() + PATIENCE
         while stat_file.read_text().rpartition(") ")[2][0] != "S":
             assert time.monotonic() < give_up, "the reader never waited"
         if end == "close":
             ours.close()
         else:
             ours.shutdown(socket.SHUT_RDWR)
-        reader.join(5 if wakes else 0.3)
+        reader.join(PATIENCE if wakes else 0.3)
         assert reader.is_alive() is not wakes
     finally:
         theirs.sendall(b"at last") if not wakes else theirs.close()
-        reader.join(5)
+        reader.join(PATIENCE)
     assert got == ([b""] if wakes else [b"at last"])
 
 
@@ -691,7 +692,12 @@ def test_a_started_program_does_not_get_our_sockets(listener: socket.socket) -> 
 
     def started(**how: Any) -> str:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=30, check=False, **how
+            command,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            **how,
         )
         return str(done.stderr)
 
@@ -714,7 +720,7 @@ def test_the_same_program_talks_over_the_network_and_within_the_machine(
     near, far = socket.socketpair()  # AF_UNIX where there is one
     pairs = [ends, (sockets.enter_context(near), sockets.enter_context(far))]
     for one, other in pairs:
-        other.settimeout(5)
+        other.settimeout(PATIENCE)
         one.sendall(b"the same calls")
         assert receive(other, 14) == b"the same calls"
 
@@ -734,7 +740,7 @@ def test_pythons_libraries_end_in_the_same_sockets(
     """
 
     class Echo(socketserver.StreamRequestHandler):
-        timeout = 5
+        timeout = PATIENCE
 
         def handle(self) -> None:
             assert isinstance(self.request, socket.socket)
@@ -754,17 +760,17 @@ def test_pythons_libraries_end_in_the_same_sockets(
 
     with socketserver.TCPServer(("127.0.0.1", 0), Echo) as server:
         assert isinstance(server.socket, socket.socket)
-        server.timeout = 5
+        server.timeout = PATIENCE
         one = threading.Thread(target=server.handle_request, name="server")
         one.start()
         try:
             told = run_async(ask(server.server_address[1]))
         finally:
-            one.join(10)
+            one.join(PATIENCE)
         assert told == (server.server_address, b"through asyncio\n")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host, port = listener.getsockname()
-        client = http.client.HTTPConnection(host, port, timeout=5)
+        client = http.client.HTTPConnection(host, port, timeout=PATIENCE)
         client.connect()
         try:
             assert isinstance(client.sock, socket.socket)
@@ -842,11 +848,11 @@ def test_http_runs_on_a_socket_that_goes_both_ways(
     Its connection goes both ways. That only the client asks is HTTP's own rule.
     """
     port = listener.getsockname()[1]
-    client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     sockets.callback(client.close)
     client.connect()
     connection = sockets.enter_context(listener.accept()[0])
-    connection.settimeout(5)
+    connection.settimeout(PATIENCE)
     assert isinstance(client.sock, socket.socket)
     connection.sendall(b"pushed")  # before any request: the socket does not mind
     assert receive(client.sock, 6) == b"pushed"

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handbook.claims import claim
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -42,7 +43,7 @@ LATE = 0.02  # seconds: a delayed ACK takes twice as long, an answer far less
 
 NEVER_READS = """
 import socket, sys
-with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30) as end:
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=60) as end:
     end.sendall(b"ready")
     sys.stdin.read()
 """
@@ -69,7 +70,7 @@ def queues_of(sock: socket.socket) -> tuple[int, int]:
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline, "it has not happened"
 
@@ -83,7 +84,7 @@ def fill(sock: socket.socket) -> int:
         try:
             total += sock.send(bytes(1_000_000))
         except BlockingIOError:
-            sock.settimeout(5)
+            sock.settimeout(PATIENCE)
             return total
 
 
@@ -135,7 +136,7 @@ def test_the_queue_holds_what_is_on_its_way(ends: Ends) -> None:
     """
     client, connection = ends
     seen = set()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while (True, 0) not in seen and time.monotonic() < deadline:
         # After the first few segments the other kernel keeps its ACK back for a while.
         client.sendall(b"a few bytes")
@@ -166,14 +167,14 @@ def test_reading_lets_the_sender_go_on(ends: Ends) -> None:
         started.set()
         client.sendall(bytes(MUCH))
 
-    client.settimeout(5)
+    client.settimeout(PATIENCE)
     sender = threading.Thread(target=send_more, name="sender")
     sender.start()
-    assert started.wait(5)
+    assert started.wait(PATIENCE)
     received = 0
     while received < total + MUCH:
         received += len(connection.recv(1_000_000))
-    sender.join(5)
+    sender.join(PATIENCE)
     assert received == total + MUCH
 
 
@@ -237,7 +238,7 @@ def check_both_get_through(ends: Ends, size: int) -> None:
     for thread in both:
         thread.start()
     for thread in both:
-        thread.join(5)
+        thread.join(PATIENCE)
     assert not stuck, "they wait for each other"
 
 
@@ -265,14 +266,14 @@ def test_the_cure_gets_through(ends: Ends) -> None:
     sizes = []
 
     def one_end(sock: socket.socket) -> None:
-        sock.settimeout(5)  # without MSG_WAITALL's help it works as well
+        sock.settimeout(PATIENCE)  # without MSG_WAITALL's help it works as well
         sizes.append(len(exchange(sock, bytes(MUCH), MUCH)))
 
     both = [threading.Thread(target=one_end, args=[sock]) for sock in ends]
     for thread in both:
         thread.start()
     for thread in both:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert sizes == [MUCH, MUCH]
 
 
@@ -291,7 +292,7 @@ def test_the_cure_tells_an_early_end(ends: Ends) -> None:
 
     thread = threading.Thread(target=one_end, daemon=True)
     thread.start()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert told == ["the peer ended after 0 bytes"]
 
 
@@ -312,7 +313,7 @@ def test_bytes_of_a_killed_reader_are_lost(listener: socket.socket) -> None:
         try:
             connection, _ = listener.accept()
             with connection:
-                connection.settimeout(5)
+                connection.settimeout(PATIENCE)
                 assert connection.recv(5) == b"ready"
                 connection.sendall(b"an order")
                 wait_until(lambda: waiting(connection, termios.TIOCOUTQ) == 0)
@@ -346,7 +347,7 @@ def seconds_of(ends: Ends, pieces: list[bytes]) -> list[float]:
         assert client.recv(1024) == b"ok"
         took.append(time.perf_counter() - began)
     client.shutdown(socket.SHUT_WR)
-    thread.join(5)
+    thread.join(PATIENCE)
     return took[1:]  # a new connection acknowledges at once
 
 
@@ -385,9 +386,9 @@ def test_some_libraries_turn_nagle_off(
         return bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
     host, port = address = listener.getsockname()
-    with socket.create_connection(address, timeout=5) as plain:
+    with socket.create_connection(address, timeout=PATIENCE) as plain:
         assert not nodelay(plain)
-    connection = http.client.HTTPConnection(host, port, timeout=5)
+    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
     connection.connect()
     assert nodelay(connection.sock)
     connection.close()
@@ -408,7 +409,7 @@ def http_server(**attributes: object) -> Iterator[tuple[str, int]]:
 
     class Hello(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = 5
+        timeout = PATIENCE
 
         def do_GET(self) -> None:
             self.send_response(200)
@@ -422,11 +423,11 @@ def http_server(**attributes: object) -> Iterator[tuple[str, int]]:
     for name, value in attributes.items():
         setattr(Hello, name, value)
     with http.server.HTTPServer(("127.0.0.1", 0), Hello) as server:
-        server.timeout = 5
+        server.timeout = PATIENCE
         thread = threading.Thread(target=server.handle_request, name="server")
         thread.start()
         yield ("127.0.0.1", server.server_port)
-        thread.join(5)
+        thread.join(PATIENCE)
 
 
 @claim(
@@ -441,7 +442,7 @@ def test_headers_and_body_are_two_writes(disabled: bool) -> None:  # noqa: FBT00
     It writes headers and body apart. disable_nagle_algorithm = True ends that.
     """
     with http_server(disable_nagle_algorithm=disabled) as address:
-        client = http.client.HTTPConnection(*address, timeout=5)
+        client = http.client.HTTPConnection(*address, timeout=PATIENCE)
         took = []
         for _ in range(9):
             began = time.perf_counter()

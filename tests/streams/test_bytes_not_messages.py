@@ -20,6 +20,7 @@ import pytest
 from arrival import let_arrive
 from handbook.claims import claim
 from needing import require
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ def udp_pair(sockets: ExitStack) -> Ends:
         sockets.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2)
     )
     other.bind(("127.0.0.1", 0))
-    other.settimeout(5)
+    other.settimeout(PATIENCE)
     one.connect(other.getsockname())
     return one, other
 
@@ -133,7 +134,7 @@ def test_waitall_with_a_time_out_does_not_wait_for_all(ends: Ends) -> None:
     assert receiver.recv(8, socket.MSG_WAITALL) == b"half"
 
     receiver.settimeout(None)
-    sender.settimeout(5)
+    sender.settimeout(PATIENCE)
     got: list[bytes] = []
     reader = threading.Thread(
         target=lambda: got.append(receiver.recv(8, socket.MSG_WAITALL)), name="reader"
@@ -141,7 +142,7 @@ def test_waitall_with_a_time_out_does_not_wait_for_all(ends: Ends) -> None:
     sender.sendall(b"half")
     reader.start()
     sender.sendall(b"half")
-    reader.join(5)
+    reader.join(PATIENCE)
     assert got == [b"halfhalf"]
 
 
@@ -160,7 +161,7 @@ def check_empty_means_the_end(sender: socket.socket, receiver: socket.socket) ->
     receiver.settimeout(0.2)
     with pytest.raises(TimeoutError):
         receiver.recv(1024)
-    receiver.settimeout(5)
+    receiver.settimeout(PATIENCE)
     sender.sendall(b"")
     sender.sendall(b"still here")
     assert receiver.recv(1024) == b"still here"
@@ -268,7 +269,7 @@ def check_sends_all(send: Send, ends: Ends) -> None:
         send(sender, bytes(MORE_THAN_BUFFERS))
     finally:
         sender.shutdown(socket.SHUT_WR)
-        reader.join(20)
+        reader.join(PATIENCE)
     assert arrived == [MORE_THAN_BUFFERS]
 
 
@@ -302,7 +303,7 @@ def test_send_takes_what_fits(dial: Callable[[], Ends]) -> None:
     or an error ends the call. With a time-out, or in non-blocking mode, it takes what
     fits.
     """
-    for timeout in (5, 0):
+    for timeout in (PATIENCE, 0):
         sender, _reads_nothing = dial()
         sender.settimeout(timeout)
         taken = sender.send(bytes(MORE_THAN_BUFFERS))
@@ -321,7 +322,7 @@ def test_send_takes_what_fits(dial: Callable[[], Ends]) -> None:
     reader = threading.Thread(target=read, name="reader")
     reader.start()
     assert sender.send(bytes(MORE_THAN_BUFFERS)) == MORE_THAN_BUFFERS
-    reader.join(20)
+    reader.join(PATIENCE)
     assert arrived == [MORE_THAN_BUFFERS]
 
 
@@ -363,7 +364,7 @@ def test_the_time_out_bounds_the_whole_sendall(ends: Ends) -> None:
             sender.sendall(bytes(MORE_THAN_BUFFERS))
     finally:
         done.set()
-        reader.join(10)
+        reader.join(PATIENCE)
     assert len(pieces) > 3  # the reader went on all the time
 
 
@@ -385,7 +386,7 @@ def check_arrives_in_order(send: Send, ends: Ends) -> None:
     received = bytearray()
     while piece := receiver.recv(65_536):
         received += piece
-    thread.join(10)
+    thread.join(PATIENCE)
     same = bytes(received) == b"".join(blocks)  # pytest would compare 5 MB in words
     assert same, "other bytes, or in another order"
 
@@ -531,7 +532,7 @@ def test_what_is_not_acknowledged_is_sent_again(ends: Ends) -> None:
     with pytest.raises(TimeoutError):
         receiver.recv(1024)
     program["set_filter"](receiver, program["SO_DETACH_FILTER"])
-    receiver.settimeout(10)
+    receiver.settimeout(PATIENCE)
     assert receiver.recv(1024) == b"lost once"
     info = sender.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
     retransmitted = int.from_bytes(info[100:104], sys.byteorder)  # tcpi_total_retrans
@@ -553,7 +554,7 @@ print(0 < sender.send(bytes({MORE_THAN_BUFFERS})) < {MORE_THAN_BUFFERS})
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.stdout == "True\n", done.stderr

@@ -18,6 +18,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from handbook.claims import cited, claim
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -326,7 +327,7 @@ def check_finds_the_end(read: Callable[[socket.socket], bytes], ends: Ends) -> N
     reader.start()
     reader.join(0.2)  # waits: a reader that stops too early is to have the time
     sender.sendall(encoded[1200:])
-    reader.join(5)
+    reader.join(PATIENCE)
     assert result == [message]
 
 
@@ -453,7 +454,7 @@ def test_readline_takes_what_it_gets_or_what_it_is_told(
         with receiver.makefile("rb") as stream:
             assert len(stream.readline(limit)) == expected
             assert len(stream.read()) == size - expected
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 @claim("makefile-dies-of-a-time-out", "Python docs: socket.makefile")

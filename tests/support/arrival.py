@@ -5,6 +5,8 @@ from __future__ import annotations
 import select
 import socket
 
+from patience import PATIENCE
+
 
 def let_arrive(sock: socket.socket, size: int) -> None:
     """Wait until size bytes can be read at once (socket(7), SO_RCVLOWAT).
@@ -13,5 +15,5 @@ def let_arrive(sock: socket.socket, size: int) -> None:
     recv() then returns what is there.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
-    assert select.select([sock], [], [], 5)[0], "they have not come"
+    assert select.select([sock], [], [], PATIENCE)[0], "they have not come"
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)

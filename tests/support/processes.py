@@ -15,10 +15,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from patience import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-SNIPPETS = Path(__file__).resolve().parents[2] / "snippets"
+ROOT = Path(__file__).resolve().parents[2]
+SNIPPETS, CONF = ROOT / "snippets", ROOT / "conf"
 PYTHON = [sys.executable, "-X", "dev", "-W", "error"]
 
 
@@ -51,7 +54,7 @@ class Running:
         for line in self.process.stdout:
             self._new.put(line.rstrip("\n"))
 
-    def wait_for(self, pattern: str, seconds: float = 20) -> re.Match[str]:
+    def wait_for(self, pattern: str, seconds: float = PATIENCE) -> re.Match[str]:
         """Return the next line of output that matches."""
         deadline = time.monotonic() + seconds
         while True:
@@ -64,8 +67,8 @@ class Running:
                 return match
 
     def connect(self) -> socket.socket:
-        """Open a connection whose calls wait 10 seconds at most."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        """Open a connection whose calls wait a minute at most."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
     def signal(self, number: int) -> None:
         """Send a signal that ends it.
@@ -80,8 +83,8 @@ class Running:
     def end(self, number: int) -> tuple[int, str]:
         """Send a signal unless it had one; return the exit status and its stderr."""
         self.signal(number)
-        status = self.process.wait(20)
-        self._reader.join(10)
+        status = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
         while not self._new.empty():
             self.lines.append(self._new.get())
         assert self.process.stderr is not None
@@ -128,10 +131,31 @@ def running(
 def run(argv: Sequence[str | bytes], stdin: bytes = b"") -> tuple[int, str, str]:
     """Run a program to its end; return status, standard output and error."""
     done = subprocess.run(
-        argv, input=stdin, capture_output=True, timeout=40, check=False
+        argv, input=stdin, capture_output=True, timeout=PATIENCE, check=False
     )
     told = without_slowness(done.stderr.decode())
     return done.returncode, done.stdout.decode(), told
+
+
+def run_apart(
+    argv: Sequence[str], environment: dict[str, str], seconds: float = 2 * PATIENCE
+) -> tuple[int, str]:
+    """Run a command in a session of its own; return status, and all that it printed.
+
+    Whatever it has started ends with it: nothing keeps a pipe, or a test, waiting.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "handbook.offspring", str(seconds / 60), *argv],
+        env=environment | {"PYTHONPATH": str(CONF)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        timeout=seconds + PATIENCE,
+        check=False,
+    )
+    return done.returncode, done.stdout
 
 
 def receive(sock: socket.socket, size: int) -> bytes:

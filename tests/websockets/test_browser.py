@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
 from handbook.claims import claim
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ def serving(
         thread.start()
         yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
         server.shutdown()
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 def echo(connection: ServerConnection) -> None:
@@ -68,17 +69,17 @@ def tcp_echo() -> Iterator[str]:
         with contextlib.suppress(OSError):
             connection, _ = listener.accept()
             with connection:
-                connection.settimeout(10)
+                connection.settimeout(PATIENCE)
                 while data := connection.recv(4096):
                     connection.sendall(data)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(20)
+        listener.settimeout(PATIENCE)
         thread = threading.Thread(target=run, args=(listener,), name="tcp echo")
         thread.start()
         yield f"ws://127.0.0.1:{listener.getsockname()[1]}/"
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_a_program_without_html_has_a_websocket() -> None:
     """
     with serving(echo, compression=None) as url:
         port = int(url.rstrip("/").rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
             sock.sendall(upgrade(port))
             head, _, rest = receive_until(sock, b"\r\n\r\n").partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 101 ")
@@ -147,11 +148,11 @@ def test_a_program_without_html_has_a_websocket() -> None:
         thread = threading.Thread(target=old.handle_request, name="old server")
         thread.start()
         with socket.create_connection(
-            ("127.0.0.1", old.server_port), timeout=10
+            ("127.0.0.1", old.server_port), timeout=PATIENCE
         ) as sock:
             sock.sendall(upgrade(old.server_port))
             assert receive_until(sock, b"\r\n\r\n").startswith(b"HTTP/1.0 200 ")
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 def upgrade(port: int) -> bytes:
@@ -231,7 +232,7 @@ def test_send_in_a_page_only_queues(page: Page) -> None:
     go = threading.Event()
 
     def deaf(connection: ServerConnection) -> None:
-        go.wait(10)
+        go.wait(PATIENCE)
         for _ in range(16):
             connection.recv()
 
@@ -334,7 +335,7 @@ def test_a_page_may_not_choose_every_code(page: Page) -> None:
     with serving(note) as url:
         for code in (1000, 3000, 4999):
             page.evaluate(close, [url, code])
-            assert codes.get(timeout=10) == code
+            assert codes.get(timeout=PATIENCE) == code
         for code in (1001, 1006, 1011, 2999, 5000):
             with pytest.raises(Error, match=r"must be either 1000, or between 3000"):
                 page.evaluate(

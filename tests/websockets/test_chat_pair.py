@@ -26,6 +26,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from handbook.claims import claim
+from patience import PATIENCE
 from processes import Running, command, run, running
 
 if TYPE_CHECKING:
@@ -50,13 +51,13 @@ def member(
 ) -> Iterator[ClientConnection]:
     """Join the chat as a program; the welcome is not read yet."""
     url = url_of(server, "ws", "/live")
-    with connect(url, **{"close_timeout": 5, **settings}) as client:
+    with connect(url, **{"close_timeout": PATIENCE, **settings}) as client:
         client.send(json.dumps({"name": name, "key": key}))
         yield client
 
 
 def hear(client: ClientConnection) -> Any:
-    return json.loads(client.recv(10))
+    return json.loads(client.recv(PATIENCE))
 
 
 def enter(context: BrowserContext, server: Running, name: str) -> Page:
@@ -117,7 +118,7 @@ def test_both_pages_come_back_after_a_restart(
                 assert server.end(signal.SIGTERM) == (0, "")
             else:
                 server.process.kill()
-                server.process.wait(10)
+                server.process.wait(PATIENCE)
             for page in (ann, ben):
                 # The code is on show until the first attempt, which may be soon.
                 expect(page.locator("#state")).to_contain_text(
@@ -180,7 +181,9 @@ def test_the_page_obeys_its_policy(new_context: NewContext) -> None:
 
 def test_the_page_has_its_headers_and_nothing_else_is_there() -> None:
     with running(CHAT) as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", server.port, timeout=PATIENCE
+        )
         with contextlib.closing(connection):
             connection.request("GET", "/?a=b")
             answer = connection.getresponse()
@@ -266,7 +269,7 @@ def test_a_wrong_introduction_is_refused(first: str | bytes) -> None:
         with connect(url_of(server, "ws", "/live")) as client:
             client.send(first)
             with pytest.raises(ConnectionClosed, match=r"received 100[78]"):
-                client.recv(10)
+                client.recv(PATIENCE)
         with member(server, "ann") as ann:
             assert hear(ann)["kind"] == "welcome"
 
@@ -287,7 +290,7 @@ def test_a_wrong_message_is_refused(text: str, code: int) -> None:
             hear(ann)
             ann.send(text)
             with pytest.raises(ConnectionClosed, match=f"received {code}"):
-                ann.recv(10)
+                ann.recv(PATIENCE)
         with member(server, "ann") as again:
             assert hear(again)["kind"] == "welcome"
 
@@ -358,7 +361,7 @@ def test_a_member_who_does_not_read_is_cut_off(
         page = chat_server.Page(Path(chat_server.__file__).with_name("chat.html"))
         chat = chat_server.ChatServer(page, told=lines.append)
         serving = serve(chat.handle, "127.0.0.1", 0, compression=None)
-        async with asyncio.timeout(20), serving as server:
+        async with asyncio.timeout(PATIENCE), serving as server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
             async with dial(url, max_size=None) as slow:
                 await slow.send(json.dumps({"name": "slow", "key": "k"}))
@@ -402,7 +405,7 @@ def test_a_hundred_members_hear_the_same(run_async: Run) -> None:
                 clients.append(client)
             await clients[0].send(json.dumps({"text": "all of you"}))
             for client in clients:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     while json.loads(await client.recv())["kind"] != "said":
                         pass
 
@@ -416,14 +419,14 @@ def test_a_stop_closes_with_1001_and_waits_for_nobody_who_is_stuck(
 ) -> None:
     with running(program) as server:
         path = "/live"
-        silent = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        silent = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
         with silent, connect(url_of(server, "ws", path), max_queue=None) as client:
             if program == CHAT:
                 client.send(json.dumps({"name": "ann", "key": "k"}))
-            client.recv(10)
+            client.recv(PATIENCE)
             begin = time.monotonic()
             assert server.end(signal.SIGTERM) == (0, "")
-            assert time.monotonic() - begin < 15
+            assert time.monotonic() - begin < PATIENCE / 2
             list(client)  # what came before it
             assert client.close_code == 1001
 
@@ -457,7 +460,7 @@ def test_the_ticker_draws_what_comes_and_comes_back(new_context: NewContext) -> 
         expect(line).to_have_attribute("points", re.compile(r"( \S+){5}"))
         expect(page.locator("#price")).to_have_text(re.compile(r"^\d+\.\d\d$"))
         server.process.kill()
-        server.process.wait(10)
+        server.process.wait(PATIENCE)
         expect(page.locator("#state")).to_contain_text("Closed with 1006")
     with running(TICKER, "--port", str(server.port)):
         expect(page.locator("#state")).to_have_text("Live")
@@ -468,11 +471,11 @@ def test_a_new_reader_gets_the_past_and_then_one_price_at_a_time() -> None:
     with running(TICKER) as server:
         url = url_of(server, "ws", "/live")
         with connect(url) as fast, connect(url) as late:
-            first = json.loads(fast.recv(10))
+            first = json.loads(fast.recv(PATIENCE))
             assert first[-1] > 0
             for _ in range(10):
-                assert len(json.loads(fast.recv(10))) == 1
-            assert json.loads(late.recv(10))[0] == first[0]
+                assert len(json.loads(fast.recv(PATIENCE))) == 1
+            assert json.loads(late.recv(PATIENCE))[0] == first[0]
 
 
 @pytest.mark.parametrize("program", [CHAT, TICKER])

@@ -30,7 +30,8 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 from websockets.utils import accept_key
 
-from processes import Running, command, run, running
+from patience import BRIEF, PATIENCE
+from processes import Running, command, run, running, without_slowness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,7 +72,8 @@ class Client:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self._new.put(line.rstrip("\n"))
+            if without_slowness(line):
+                self._new.put(line.rstrip("\n"))
 
     def type(self, text: str) -> None:
         """Write to its standard input."""
@@ -80,8 +82,8 @@ class Client:
         self.process.stdin.flush()
 
     def wait_for(self, pattern: str) -> None:
-        """Wait for a line that matches, 20 seconds at most."""
-        deadline = time.monotonic() + 20
+        """Wait for a line that matches, a minute at most."""
+        deadline = time.monotonic() + PATIENCE
         while not (self.lines and re.search(pattern, self.lines[-1])):
             try:
                 left = max(0, deadline - time.monotonic())
@@ -91,8 +93,8 @@ class Client:
 
     def end(self) -> tuple[int, list[str]]:
         """Wait for its end; return the exit status and all lines."""
-        status = self.process.wait(20)
-        self._reader.join(10)
+        status = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
         while not self._new.empty():
             self.lines.append(self._new.get())
         return status, self.lines
@@ -125,7 +127,7 @@ def feed(*arguments: str) -> Iterator[tuple[Running, int]]:
 @contextlib.contextmanager
 def join(port: int, hello: str = HELLO, **settings: Any) -> Iterator[ClientConnection]:
     """Connect and introduce ourselves; what comes back is not read."""
-    settings = {"close_timeout": 5, "max_size": None, **settings}
+    settings = {"close_timeout": PATIENCE, "max_size": None, **settings}
     with connect(f"ws://127.0.0.1:{port}/", **settings) as client:
         client.send(hello)
         yield client
@@ -187,10 +189,10 @@ def test_all_hear_what_one_says() -> None:
 
 def test_a_message_said_twice_is_published_once() -> None:
     with feed() as (_, port), join(port) as client:
-        assert json.loads(client.recv(5))["said"] == 0
+        assert json.loads(client.recv(PATIENCE))["said"] == 0
         for n in (1, 2, 2, 1, 3):
             client.send(json.dumps({"n": n, "text": f"number {n}"}))
-        got = [json.loads(client.recv(5)) for _ in range(3)]
+        got = [json.loads(client.recv(PATIENCE)) for _ in range(3)]
         assert [message["text"] for message in got] == [
             "number 1",
             "number 2",
@@ -199,12 +201,12 @@ def test_a_message_said_twice_is_published_once() -> None:
         assert [message["id"] for message in got] == [1, 2, 3]
     with feed() as (_, port), join(port) as client:
         client.send(json.dumps({"n": 1, "text": "before"}))
-        name = json.loads(client.recv(5))["feed"]
-        client.recv(5)
+        name = json.loads(client.recv(PATIENCE))["feed"]
+        client.recv(PATIENCE)
         back = json.dumps({"client": "test", "feed": name, "after": 0})
         with join(port, back) as again:
-            assert json.loads(again.recv(5))["said"] == 1
-            assert json.loads(again.recv(5))["text"] == "before"
+            assert json.loads(again.recv(PATIENCE))["said"] == 1
+            assert json.loads(again.recv(PATIENCE))["text"] == "before"
 
 
 def check_nobody_is_silenced(port: int, name: str) -> None:
@@ -213,14 +215,14 @@ def check_nobody_is_silenced(port: int, name: str) -> None:
         join(port) as victim,
         join(port, json.dumps({"client": name, "feed": None, "after": 0})) as rogue,
     ):
-        victim.recv(5)
-        rogue.recv(5)
+        victim.recv(PATIENCE)
+        rogue.recv(PATIENCE)
         rogue.send(json.dumps({"n": 2**53 - 1, "text": "from now on be silent"}))
-        victim.recv(5)
+        victim.recv(PATIENCE)
         victim.send(json.dumps({"n": 2, "text": "still here"}))
         victim.send(json.dumps({"n": 2**53, "text": "which ends it, in 1008"}))
         with contextlib.suppress(ConnectionClosed):
-            assert json.loads(victim.recv(5))["text"] == "still here"
+            assert json.loads(victim.recv(PATIENCE))["text"] == "still here"
             return
         raise AssertionError("silenced")
 
@@ -228,9 +230,9 @@ def check_nobody_is_silenced(port: int, name: str) -> None:
 def test_the_name_that_others_see_is_of_no_use_to_them() -> None:
     with feed() as (_, port):
         with join(port) as victim:
-            victim.recv(5)
+            victim.recv(PATIENCE)
             victim.send(json.dumps({"n": 1, "text": "hello"}))
-            seen = json.loads(victim.recv(5))["client"]
+            seen = json.loads(victim.recv(PATIENCE))["client"]
         assert seen != "test"
         check_nobody_is_silenced(port, seen)
         with pytest.raises(AssertionError, match="silenced"):
@@ -240,9 +242,9 @@ def test_the_name_that_others_see_is_of_no_use_to_them() -> None:
 def test_a_name_may_be_any_text() -> None:
     hello = json.dumps({"client": "\ud800", "feed": None, "after": 0})
     with feed() as (_, port), join(port, hello) as client:
-        client.recv(5)
+        client.recv(PATIENCE)
         client.send(json.dumps({"n": 1, "text": "x"}))
-        name = json.loads(client.recv(5))["client"]
+        name = json.loads(client.recv(PATIENCE))["client"]
         assert name == feed_server.public("\ud800") == feed_client.public("\ud800")
 
 
@@ -262,17 +264,17 @@ def test_who_comes_back_gets_what_was_missed(
     feed_name: str | None, after: int, expected: list[dict[str, Any]]
 ) -> None:
     with feed("--keep", "2") as (_, port), join(port) as speaker:
-        name = json.loads(speaker.recv(5))["feed"]
+        name = json.loads(speaker.recv(PATIENCE))["feed"]
         for n in (1, 2, 3):
             speaker.send(json.dumps({"n": n, "text": "x"}))
-            speaker.recv(5)
+            speaker.recv(PATIENCE)
         asked = name if feed_name == "" else feed_name
         hello = json.dumps({"client": "back", "feed": asked, "after": after})
         with join(port, hello) as client:
-            assert json.loads(client.recv(5))["at"] == 3
+            assert json.loads(client.recv(PATIENCE))["at"] == 3
             speaker.send(json.dumps({"n": 4, "text": "last"}))
             for part in [*expected, {"id": 4}]:
-                message = json.loads(client.recv(5))
+                message = json.loads(client.recv(PATIENCE))
                 assert part.items() <= message.items(), message
 
 
@@ -300,7 +302,7 @@ def test_a_wrong_introduction_is_refused_with_1008(hello: str | bytes) -> None:
         with connect(f"ws://127.0.0.1:{port}/") as client:
             client.send(hello)
             with pytest.raises(ConnectionClosed, match="received 1008"):
-                client.recv(5)
+                client.recv(PATIENCE)
         server.wait_for("^left: .* 1008 not ")
         assert_serves(port)
 
@@ -312,20 +314,20 @@ def test_a_wrong_introduction_is_refused_with_1008(hello: str | bytes) -> None:
 def test_a_wrong_message_is_refused_with_1008(message: str) -> None:
     with feed() as (_, port):
         with join(port) as client:
-            client.recv(5)
+            client.recv(PATIENCE)
             client.send(message)
             with pytest.raises(ConnectionClosed, match="received 1008"):
-                client.recv(5)
+                client.recv(PATIENCE)
         assert_serves(port)
 
 
 def test_a_huge_message_is_refused_with_1009() -> None:
     with feed() as (server, port):
         with join(port) as client:
-            client.recv(5)
+            client.recv(PATIENCE)
             client.send(json.dumps({"n": 1, "text": "x" * 70_000}))
             with pytest.raises(ConnectionClosed, match="received 1009"):
-                client.recv(5)
+                client.recv(PATIENCE)
         server.wait_for("^left: .* 1009")
         assert_serves(port)
 
@@ -362,7 +364,9 @@ def test_what_is_no_text_is_said_all_the_same() -> None:
 def test_whoever_speaks_no_http_is_told_in_one_line() -> None:
     with feed() as (server, port):
         for words in (b"hello\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b""):
-            with socket.create_connection(("127.0.0.1", port), timeout=10) as rude:
+            with socket.create_connection(
+                ("127.0.0.1", port), timeout=PATIENCE
+            ) as rude:
                 rude.sendall(words)
                 rude.shutdown(socket.SHUT_WR)
                 while rude.recv(1000):
@@ -382,7 +386,7 @@ def test_a_page_of_a_browser_is_refused() -> None:
 
 def test_too_many_clients_are_refused_and_come_later() -> None:
     with feed("--max-clients", "1") as (_, port), join(port) as first:
-        first.recv(5)
+        first.recv(PATIENCE)
         with pytest.raises(InvalidStatus, match="503"):
             connect(f"ws://127.0.0.1:{port}/").close()
         with client_of(port, "--longest", "1", "my turn") as second:
@@ -398,32 +402,32 @@ def test_a_client_that_says_nothing_is_cut_off() -> None:
             connect(f"ws://127.0.0.1:{port}/") as client,
             pytest.raises(ConnectionClosed, match="no close frame"),
         ):
-            client.recv(10)
+            client.recv(PATIENCE)
         server.wait_for("^left: .* too slow: waited 0.5 seconds$")
 
 
 @linux
 def test_a_slow_client_stops_nobody_costs_little_and_is_cut_off() -> None:
-    with feed("--timeout", "2", "--keep", "20") as (server, port):
+    with feed("--timeout", str(BRIEF), "--keep", "20") as (server, port):
         assert_serves(port)
         before = server.status("VmRSS")
         with join_slow(port):
             flood(port)  # 14 MB, of which the feed keeps 1.2
-            server.wait_for("^left: .* too slow: waited 2 seconds$")
+            server.wait_for(f"^left: .* too slow: waited {BRIEF} seconds$")
             assert server.status("VmHWM") - before < 12_000  # kB
         assert_serves(port)
 
 
 def test_a_flood_is_slowed_down_and_the_others_are_served() -> None:
     with feed() as (_, port), join(port) as flooder:
-        flooder.recv(5)
+        flooder.recv(PATIENCE)
         begin = time.monotonic()
         for n in range(1, 61):
             flooder.send(json.dumps({"n": n, "text": "x"}))
         status, out, err = run([*CLIENT, "--port", str(port), "still there?"])
         assert (status, err) == (0, "")
         assert "still there?\n" in out  # and with it some of the flood
-        while json.loads(flooder.recv(10)).get("n") != 60:
+        while json.loads(flooder.recv(PATIENCE)).get("n") != 60:
             pass
         assert time.monotonic() - begin > 0.8  # 20 more than the 40 that go at once
 
@@ -456,16 +460,16 @@ def test_control_c_loses_nothing_that_was_published() -> None:
         join(port, max_queue=None) as listener,
     ):
         for client in (speaker, listener):
-            client.recv(5)
+            client.recv(PATIENCE)
         for n in range(1, 41):
             speaker.send(json.dumps({"n": n, "text": "x" * 1000}))
-        while json.loads(speaker.recv(5))["n"] != 40:
+        while json.loads(speaker.recv(PATIENCE))["n"] != 40:
             pass
         assert server.end(signal.SIGINT)[0] == 0
-        got = [json.loads(listener.recv(5))["n"] for _ in range(40)]
+        got = [json.loads(listener.recv(PATIENCE))["n"] for _ in range(40)]
         assert got == list(range(1, 41))
         with pytest.raises(ConnectionClosed, match=r"received 1001 \(going away"):
-            listener.recv(5)
+            listener.recv(PATIENCE)
         assert server.lines.count("stopped by SIGINT") == 1
 
 
@@ -477,13 +481,13 @@ def flood(port: int) -> None:
             hello = json.dumps({"client": str(number), "feed": None, "after": 0})
             joined = join(port, hello, max_queue=None, compression=None)
             speakers.append(stack.enter_context(joined))
-            assert speakers[-1].recv(5)
+            assert speakers[-1].recv(PATIENCE)
         for n in range(1, 41):
             for speaker in speakers:
                 speaker.send(json.dumps({"n": n, "text": "x" * 60_000}))
         for number, speaker in enumerate(speakers):
             while True:
-                message = json.loads(speaker.recv(10))
+                message = json.loads(speaker.recv(PATIENCE))
                 name = feed_server.public(str(number))
                 if (message["client"], message["n"]) == (name, 40):
                     break
@@ -493,12 +497,12 @@ def flood(port: int) -> None:
 @linux
 def test_control_c_does_not_wait_for_a_client_that_is_stuck() -> None:
     with feed() as (server, port):
-        silent = socket.create_connection(("127.0.0.1", port), timeout=10)
+        silent = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         with silent, join_slow(port):
             flood(port)
             begin = time.monotonic()
             assert server.end(signal.SIGINT) == (0, "")
-            assert time.monotonic() - begin < 15
+            assert time.monotonic() - begin < PATIENCE / 2
             assert [line for line in server.lines if "no close frame" in line]
 
 
@@ -623,7 +627,7 @@ def test_all_hear_all_once_and_in_one_order_whatever_breaks(
 
     async def converse() -> Crowd:
         feeds = feed_server.FeedServer(
-            keep=1000, timeout=5, max_clients=9, told=lambda _: None
+            keep=1000, timeout=PATIENCE, max_clients=9, told=lambda _: None
         )
         async with serve(feeds.handle, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
@@ -663,7 +667,7 @@ def test_a_mistake_of_the_server_is_told_in_one_line(
 
     async def converse() -> None:
         feeds = feed_server.FeedServer(
-            keep=1, timeout=5, max_clients=9, told=lines.append
+            keep=1, timeout=PATIENCE, max_clients=9, told=lines.append
         )
 
         def broken(*_: object) -> bool:
@@ -722,11 +726,11 @@ def test_a_taken_port_is_said_in_one_line() -> None:
 
 def test_a_server_of_something_else_is_said_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        other.settimeout(20)
+        other.settimeout(PATIENCE)
         with client_of(other.getsockname()[1], "hello") as client:
             connection, _ = other.accept()
             with connection:
-                connection.settimeout(20)
+                connection.settimeout(PATIENCE)
                 connection.recv(1000)
                 connection.sendall(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")
                 status, lines = client.end()

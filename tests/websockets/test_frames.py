@@ -30,6 +30,7 @@ from websockets.sync.client import connect
 
 import processes
 from handbook.claims import claim
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -263,7 +264,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1
-    timeout = 5
+    timeout = PATIENCE
 
     def do_POST(self) -> None:
         data = self.rfile.read(int(self.headers["Content-Length"]))
@@ -302,7 +303,9 @@ def test_fewer_bytes_than_http_and_more_than_tcp() -> None:
         server.daemon_threads = False
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        client = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
+        client = http.client.HTTPConnection(
+            "127.0.0.1", server.server_port, timeout=PATIENCE
+        )
 
         def post() -> None:
             client.request("POST", "/", message)
@@ -314,7 +317,7 @@ def test_fewer_bytes_than_http_and_more_than_tcp() -> None:
         in_http = sum(counted(client.sock)) - sum(before)
         client.close()
         server.shutdown()
-        thread.join(5)
+        thread.join(PATIENCE)
     with (
         processes.running("websockets/ws_server.py") as echo,
         connect(f"ws://127.0.0.1:{echo.port}/", compression=None) as websocket,
@@ -322,7 +325,7 @@ def test_fewer_bytes_than_http_and_more_than_tcp() -> None:
 
         def talk() -> None:
             websocket.send(message)
-            assert websocket.recv(timeout=5) == message
+            assert websocket.recv(timeout=PATIENCE) == message
 
         talk()
         before = counted(websocket.socket)

@@ -22,6 +22,7 @@ import through_nginx
 
 from handbook.claims import cited, claim
 from needing import needing
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ class Shop(BaseHTTPRequestHandler):
     """A small server for these tests: it keeps what is put and tells who asked."""
 
     protocol_version = "HTTP/1.1"
-    timeout = 5
+    timeout = PATIENCE
     wbufsize = -1
     control = ""
     stock: ClassVar[dict[str, bytes]]
@@ -109,15 +110,21 @@ def address(sockets: ExitStack) -> tuple[str, int]:
 def web(sockets: ExitStack, address: tuple[str, int]) -> Web:
     """A client of a shop."""
     return sockets.enter_context(
-        closing(http.client.HTTPConnection(*address, timeout=5))
+        closing(http.client.HTTPConnection(*address, timeout=PATIENCE))
     )
 
 
-def raw(address: tuple[str, int], request: bytes, *, patience: float = 5) -> bytes:
-    """Send bytes and read until the server closes, or for so many seconds."""
-    with socket.create_connection(address, timeout=patience) as client:
+def raw(
+    address: tuple[str, int], request: bytes, *, patience: float = PATIENCE
+) -> bytes:
+    """Send bytes and read until the server closes, or is silent for so many seconds.
+
+    The first words that answer a request may come later.
+    """
+    with socket.create_connection(address, timeout=PATIENCE) as client:
         client.sendall(request)
-        data = b""
+        data = client.recv(65536) if request else b""
+        client.settimeout(patience)
         while True:
             try:
                 piece = client.recv(65536)
@@ -139,17 +146,17 @@ def by_hand(
     def accept() -> None:
         connection, _ = listener.accept()
         with connection:
-            connection.settimeout(5)
+            connection.settimeout(PATIENCE)
             serve(connection)
 
     with (
         ThreadPoolExecutor(1) as pool,
-        socket.create_connection(listener.getsockname(), timeout=5) as client,
+        socket.create_connection(listener.getsockname(), timeout=PATIENCE) as client,
     ):
         served = pool.submit(accept)
         yield client
         client.close()
-        served.result(5)
+        served.result(PATIENCE)
 
 
 @contextmanager
@@ -284,7 +291,7 @@ def test_a_server_that_expects_tls_does_not_greet(listener: socket.socket) -> No
         client.settimeout(0.3)
         with pytest.raises(TimeoutError):
             client.recv(1)
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         web = http.client.HTTPConnection("localhost")
         web.sock = client
         web.request("GET", "/", headers=HOST)
@@ -431,7 +438,7 @@ def events_in_one_answer(listener: socket.socket) -> tuple[list[bytes], list[flo
         head(connection)
         connection.sendall(STREAM)
         for number in range(3):
-            assert taken.acquire(timeout=5)
+            assert taken.acquire(timeout=PATIENCE)
             written.append(time.perf_counter())
             connection.sendall(b"data: %d\n\n" % number)
 
@@ -511,7 +518,7 @@ def test_methods_read_write_and_delete(web: Web) -> None:
 def ports_of(count: int, option: str = "", **attributes: object) -> list[int]:
     """Return the client's port in each of so many requests of one client."""
     with shop(**attributes) as (kind, where):
-        with closing(http.client.HTTPConnection(*where, timeout=5)) as web:
+        with closing(http.client.HTTPConnection(*where, timeout=PATIENCE)) as web:
             for _ in range(count):
                 headers = HOST | ({"Connection": option} if option else {})
                 web.request("GET", "/", headers=headers)
@@ -565,15 +572,15 @@ def test_the_connection_stays_open_after_the_answer(address: tuple[str, int]) ->
     assert BaseHTTPRequestHandler.protocol_version == "HTTP/1.0"
 
 
-def closes_after_the_answer(address: tuple[str, int]) -> None:
-    assert not raw(address, GET, patience=0.3).endswith(b"(still open)")
+def closes_after_the_answer(address: tuple[str, int], patience: float) -> None:
+    assert not raw(address, GET, patience=patience).endswith(b"(still open)")
 
 
 def test_a_check_that_http_closes_goes_red(address: tuple[str, int]) -> None:
     with pytest.raises(AssertionError):
-        closes_after_the_answer(address)
+        closes_after_the_answer(address, 0.3)
     with shop(protocol_version="HTTP/1.0") as (_, old):
-        closes_after_the_answer(old)
+        closes_after_the_answer(old, PATIENCE)
 
 
 @claim(
@@ -608,7 +615,7 @@ def test_the_client_closes_when_it_was_told_so() -> None:
     """
     with (
         shop(protocol_version="HTTP/1.0") as (_, where),
-        closing(http.client.HTTPConnection(*where, timeout=5)) as web,
+        closing(http.client.HTTPConnection(*where, timeout=PATIENCE)) as web,
     ):
         web.request("GET", "/", headers=HOST)
         assert web.sock is not None
@@ -753,7 +760,7 @@ def test_http_needs_a_stream_and_not_tcp(web: Web) -> None:
     assert web.sock.type == socket.SOCK_STREAM
     here, there = socket.socketpair()
     with here, there:
-        here.settimeout(5)
+        here.settimeout(PATIENCE)
         there.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
         unix = http.client.HTTPConnection("localhost")
         unix.sock = here
@@ -839,7 +846,7 @@ def test_heads_may_be_tiny_or_huge(address: tuple[str, int]) -> None:
 @needs_nginx
 def test_nginx_answers_400_and_414_to_long_heads() -> None:
     with nginx("; return 200;") as where:
-        assert raw(where, GET).startswith(b"HTTP/1.1 200 ")
+        assert raw(where, GET, patience=0.3).startswith(b"HTTP/1.1 200 ")
         field = b"\r\nX: " + b"x" * 9_000 + b"\r\n\r\n"
         assert raw(where, GET[:-4] + field).startswith(b"HTTP/1.1 400 ")
         long_line = GET.replace(b"/ ", b"/" + b"x" * 9_000 + b" ", 1)
@@ -905,7 +912,7 @@ def test_a_cache_keeps_what_it_may(
         found = []
         with nginx(lines, before) as proxy:
             for _ in range(2):
-                web = http.client.HTTPConnection(*proxy, timeout=5)
+                web = http.client.HTTPConnection(*proxy, timeout=PATIENCE)
                 with closing(web):
                     web.request(method, "/", b"hi" if method == "POST" else None)
                     answer = web.getresponse()
@@ -931,20 +938,20 @@ def relay(target: tuple[str, int], seen: list[bytes]) -> Iterator[tuple[str, int
 
     def run(listener: socket.socket) -> None:
         connection, _ = listener.accept()
-        with connection, socket.create_connection(target, timeout=5) as onward:
-            connection.settimeout(5)
+        with connection, socket.create_connection(target, timeout=PATIENCE) as onward:
+            connection.settimeout(PATIENCE)
             up = pool.submit(pump, connection, onward)
             pump(onward, connection)
-            up.result(5)
+            up.result(PATIENCE)
 
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         ThreadPoolExecutor(2) as pool,
     ):
-        listener.settimeout(5)
+        listener.settimeout(PATIENCE)
         passed = pool.submit(run, listener)
         yield listener.getsockname()
-        passed.result(5)
+        passed.result(PATIENCE)
 
 
 def relay_sees(*, tls: bool) -> bytes:
@@ -957,7 +964,7 @@ def relay_sees(*, tls: bool) -> bytes:
 
     def serve() -> None:
         connection, _ = listener.accept()
-        connection.settimeout(5)
+        connection.settimeout(PATIENCE)
         with (
             here.wrap_socket(connection, server_side=True) if tls else connection as end
         ):
@@ -968,10 +975,10 @@ def relay_sees(*, tls: bool) -> bytes:
         socket.create_server(("127.0.0.1", 0)) as listener,
         ThreadPoolExecutor(1) as pool,
     ):
-        listener.settimeout(5)
+        listener.settimeout(PATIENCE)
         served = pool.submit(serve)
         with relay(listener.getsockname(), seen) as address:
-            plain = socket.create_connection(address, timeout=5)
+            plain = socket.create_connection(address, timeout=PATIENCE)
             client = (
                 there.wrap_socket(plain, server_hostname="localhost") if tls else plain
             )
@@ -981,7 +988,7 @@ def relay_sees(*, tls: bool) -> bytes:
                 while data := client.recv(100):
                     said += data
                 assert said.endswith(b"the reply")
-            served.result(5)
+            served.result(PATIENCE)
     return b"".join(seen)
 
 

@@ -28,6 +28,7 @@ from ws_client import ClosedError, WebSocket
 
 import processes
 from handbook.claims import cited, claim
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +113,7 @@ def server_that_answers(
     def run() -> None:
         sock, _ = listener.accept()
         with sock:
-            sock.settimeout(5)
+            sock.settimeout(PATIENCE)
             sock.sendall(answer(head(sock)))
 
     thread = threading.Thread(target=run)
@@ -125,9 +126,9 @@ def refused(listener: socket.socket, answer: Callable[[bytes], bytes]) -> str:
     thread = server_that_answers(listener, answer)
     try:
         with pytest.raises(ClosedError) as told:
-            WebSocket(f"ws://127.0.0.1:{listener.getsockname()[1]}/", timeout=5)
+            WebSocket(f"ws://127.0.0.1:{listener.getsockname()[1]}/", timeout=PATIENCE)
     finally:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert told.value.event.code == 1006
     return told.value.event.error
 
@@ -172,9 +173,11 @@ def test_anybody_can_compute_the_accept_value(listener: socket.socket) -> None:
         return old_answer(b"").replace(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", mine)
 
     thread = server_that_answers(listener, stranger)
-    with WebSocket(f"ws://127.0.0.1:{listener.getsockname()[1]}/", timeout=5) as client:
+    with WebSocket(
+        f"ws://127.0.0.1:{listener.getsockname()[1]}/", timeout=PATIENCE
+    ) as client:
         assert client.subprotocol is None
-    thread.join(10)
+    thread.join(PATIENCE)
 
 
 @claim("client-checks-the-answer", "RFC 6455 section 4.1")

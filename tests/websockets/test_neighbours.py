@@ -34,6 +34,7 @@ from wsproto.events import TextMessage
 
 from handbook.claims import cited, claim
 from needing import needing
+from patience import BRIEF, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -53,7 +54,7 @@ async def site(app: web.Application) -> AsyncIterator[str]:
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             yield f"127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
@@ -85,7 +86,7 @@ async def answers_hello(url: str) -> bool:
     try:
         async with connect(url) as websocket:
             await websocket.send("hello")
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(BRIEF):
                 while True:
                     await websocket.recv()
     except TimeoutError:
@@ -316,9 +317,9 @@ def test_a_browser_asks_for_what_it_has_not_seen(
 
 
 def lines_of(where: str, last: str) -> list[str]:
-    """Ask with a Last-Event-ID; return the first fields, in half a second at most."""
+    """Ask with a Last-Event-ID; return the first fields that come soon."""
     host = where.removeprefix("http://").removesuffix("/")
-    with closing(http.client.HTTPConnection(host, timeout=0.5)) as client:
+    with closing(http.client.HTTPConnection(host, timeout=BRIEF)) as client:
         client.request("GET", "/news", headers={"Last-Event-ID": last})
         answer = client.getresponse()
         with suppress(TimeoutError):

@@ -27,6 +27,7 @@ from websockets.sync.client import connect
 
 import processes
 from handbook.claims import cited, claim
+from patience import BRIEF, PATIENCE
 from processes import receive
 
 if TYPE_CHECKING:
@@ -124,12 +125,12 @@ def test_an_orderly_server_says_why() -> None:
         with connect(f"ws://127.0.0.1:{server.port}/") as client:
             client.send("far too long for it")
             with pytest.raises(ConnectionClosed) as closed:
-                client.recv(timeout=5)
+                client.recv(timeout=PATIENCE)
         codes.append(closed.value.rcvd and closed.value.rcvd.code)
         with connect(f"ws://127.0.0.1:{server.port}/") as client:
             server.signal(signal.SIGTERM)
             with pytest.raises(ConnectionClosed) as closed:
-                client.recv(timeout=5)
+                client.recv(timeout=PATIENCE)
         codes.append(closed.value.rcvd and closed.value.rcvd.code)
         assert codes == [1009, 1001]
     for wrong, code in ((b"\x81\x01x", 1002), (frame(1, b"\xff"), 1007)):
@@ -237,7 +238,7 @@ def test_a_program_that_does_not_read_is_given_up() -> None:
 
     Its kernel acknowledges the ping all the same.
     """
-    patience = ("--ping-after", "0.3", "--timeout", "0.5")
+    patience = ("--ping-after", "0.3", "--timeout", str(BRIEF))
     with processes.running("websockets/ws_aio_server.py", *patience) as server:
         with raw(server) as busy:  # it computes something, and reads nothing
             server.wait_for("too slow while closing")
@@ -261,14 +262,14 @@ def test_what_a_library_does_and_what_is_left_to_you() -> None:
         url = f"ws://127.0.0.1:{server.port}/"
         with connect(url) as client:
             client.send("done for you")
-            assert client.recv(timeout=5) == "done for you"
+            assert client.recv(timeout=PATIENCE) == "done for you"
             server.process.kill()
             with pytest.raises(ConnectionClosed) as closed:
-                client.recv(timeout=5)
+                client.recv(timeout=PATIENCE)
             assert closed.value.rcvd is None  # the 1006 of this chapter
             with pytest.raises(ConnectionClosed):
                 client.send("it does not reconnect by itself")
-            server.process.wait(10)
+            server.process.wait(PATIENCE)
 
 
 @claim("killed-process-gives-a-fin", "RFC 9293 section 3.10.4", "exit_group(2)")
@@ -279,22 +280,22 @@ def test_a_killed_client_is_1006_by_a_fin(listener: socket.socket) -> None:
     """
     code = (
         "import os, signal, socket, sys\n"
-        "sock = socket.create_connection(('127.0.0.1', int(sys.argv[1])), timeout=5)\n"
+        "sock = socket.create_connection(('127.0.0.1', int(sys.argv[1])), timeout=60)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     port = str(listener.getsockname()[1])
     with subprocess.Popen([sys.executable, "-c", code, port]) as process:
         sock, _ = listener.accept()
         with sock:
-            sock.settimeout(5)
+            sock.settimeout(PATIENCE)
             assert sock.recv(10) == b""
-        assert process.wait(10) != 0
+        assert process.wait(PATIENCE) != 0
     waiting = code.replace("os.kill", "sys.stdin.read(1); os.kill")
     command = [sys.executable, "-c", waiting, port]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         sock, _ = listener.accept()
         with sock:
-            sock.settimeout(5)
+            sock.settimeout(PATIENCE)
             sock.sendall(b"unread")
             assert process.stdin is not None
             process.stdin.write(b"x")

@@ -28,6 +28,7 @@ from websockets.uri import parse_uri
 
 from handbook.claims import cited, claim
 from needing import require
+from patience import BRIEF, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -162,13 +163,13 @@ async def check_it_survives(
     async with (
         serve(listen, "127.0.0.1", 0, ping_interval=server_pings) as server,
         nginx(
-            site(PASSED_ON + "proxy_read_timeout 700ms;"), backend=port_of(server)
+            site(PASSED_ON + f"proxy_read_timeout {BRIEF}s;"), backend=port_of(server)
         ) as (port, _),
         connect(f"ws://127.0.0.1:{port}/", proxy=None, ping_interval=None) as websocket,
     ):
-        for _ in range(6):
+        for _ in range(6):  # together longer than nginx waits
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.2):
+                async with asyncio.timeout(BRIEF / 4):
                     await silent.wait()  # waits: the silence is the subject
             if client_talks:
                 with contextlib.suppress(ConnectionClosed):
@@ -309,7 +310,7 @@ def test_the_default_ports_are_those_of_the_web(run_async: Run) -> None:
         return websocket.respond(HTTPStatus.OK, "a page\n")
 
     def get(port: int) -> int:
-        asking = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        asking = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         with contextlib.closing(asking):
             asking.request("GET", "/")
             return asking.getresponse().status
@@ -347,7 +348,7 @@ def test_a_cache_answers_no_handshake_and_no_message(
             await websocket.send(message)
 
     def get(port: int) -> str | None:
-        asking = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        asking = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         with contextlib.closing(asking):
             asking.request("GET", "/")
             response = asking.getresponse()
@@ -544,7 +545,7 @@ def test_the_check_of_reloads_can_fail(run_async: Run, nginx: Nginx) -> None:
 async def check_a_reload_keeps(nginx: Nginx, line: str = "") -> None:
     """Fail unless a WebSocket outlives a reload of an nginx that has this line."""
     async with (
-        asyncio.timeout(15),
+        asyncio.timeout(PATIENCE),
         serve(named("A"), "127.0.0.1", 0) as one,
         serve(named("B"), "127.0.0.1", 0) as two,
         nginx(site(), main=line, backend=port_of(one)) as (port, folder),
@@ -590,12 +591,12 @@ def redis_in(folder: str, *options: str) -> Iterator[redis.Redis]:
                 if b"ready to accept connections" in line.lower():
                     break
             with redis.Redis(
-                unix_socket_path=path, decode_responses=True, socket_timeout=5
+                unix_socket_path=path, decode_responses=True, socket_timeout=PATIENCE
             ) as client:
                 yield client
         finally:
             process.terminate()
-            process.communicate(timeout=5)
+            process.communicate(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -611,9 +612,9 @@ def by_pubsub(store: redis.Redis, away: Callable[[], None]) -> list[str]:
     for leave in (away, None):
         with store.pubsub() as channel:  # type: ignore[no-untyped-call]
             channel.subscribe("chat")
-            channel.get_message(timeout=5)
+            channel.get_message(timeout=PATIENCE)
             store.publish("chat", "before" if leave else "after")
-            event = channel.get_message(timeout=5)
+            event = channel.get_message(timeout=PATIENCE)
             assert event is not None
             heard.append(event["data"])
         if leave:

@@ -22,6 +22,7 @@ from websockets.asyncio.server import broadcast, serve
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
 from handbook.claims import claim
+from patience import BRIEF, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -422,7 +423,7 @@ def test_neither_ping_nor_close_ends_a_full_connection(run_async: Run) -> None:
                 assert member.state.name in ("OPEN", "CLOSING")
                 closing = asyncio.create_task(member.close())
             member.transport.abort()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 await closing
             assert member.close_code == 1006
         async with hall(1, **times) as ([member], [slow]):
@@ -437,7 +438,7 @@ def test_neither_ping_nor_close_ends_a_full_connection(run_async: Run) -> None:
                 async with asyncio.timeout(SILENCE):
                     await member.server.wait_closed()
             member.transport.abort()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 await member.server.wait_closed()
             assert member.close_code == 1006
 
@@ -447,20 +448,24 @@ def test_neither_ping_nor_close_ends_a_full_connection(run_async: Run) -> None:
 def test_a_handler_that_reads_nothing_loses_a_client_that_talks(
     run_async: Run,
 ) -> None:
-    async def code(messages: int) -> int | None:
+    async def code(messages: int, watched: float) -> int | None:
         async with (
-            serve(stay, "127.0.0.1", 0, ping_interval=0.2, ping_timeout=0.2) as server,
+            serve(
+                stay, "127.0.0.1", 0, ping_interval=0.2, ping_timeout=BRIEF
+            ) as server,
             connect(url_of(server)) as client,
         ):
             for _ in range(messages):
                 await client.send("x")
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.5):
+                async with asyncio.timeout(watched):
                     await client.wait_closed()
             return client.close_code
 
-    assert run_async(code(1)) is None
-    assert run_async(code(100)) == 1011  # the pong stands behind what nobody reads
+    assert run_async(code(1, 2 * BRIEF)) is None
+    assert (
+        run_async(code(100, PATIENCE)) == 1011
+    )  # the pong stands behind what nobody reads
 
 
 def test_ping_timeout_does_end_a_connection_with_room(run_async: Run) -> None:
@@ -470,7 +475,7 @@ def test_ping_timeout_does_end_a_connection_with_room(run_async: Run) -> None:
             [slow],
         ):
             slow.transport.pause_reading()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 await member.wait_closed()
 
     run_async(converse())
@@ -492,7 +497,7 @@ def test_a_new_connection_knows_nothing_of_the_old_one(run_async: Run) -> None:
             async with connect(url_of(server)) as client:
                 broadcast(server.connections, "one")
                 assert await client.recv() == "one"
-            await asyncio.wait_for(no_clients(server), 5)
+            await asyncio.wait_for(no_clients(server), PATIENCE)
             broadcast(server.connections, "two")
             async with connect(url_of(server)) as client:
                 broadcast(server.connections, "three")
@@ -569,7 +574,7 @@ def test_the_builtin_loop_dials_at_once_after_a_connection(run_async: Run) -> No
         await connection.close(1013, "try again later")
 
     async def converse() -> None:
-        async with serve(busy, "127.0.0.1", 0) as server, asyncio.timeout(5):
+        async with serve(busy, "127.0.0.1", 0) as server, asyncio.timeout(PATIENCE):
             async for connection in connect(url_of(server)):
                 with contextlib.suppress(ConnectionClosed):
                     await connection.recv()
@@ -699,7 +704,7 @@ def test_messages_still_arrive_while_the_other_side_closes(run_async: Run) -> No
             [connection] = server.connections
             client.transport.pause_reading()  # so it does not see the close frame
             server.close()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while connection.state.name == "OPEN":  # noqa: ASYNC110 - no event
                     await asyncio.sleep(0)  # waits: until the close frame is sent
             await client.send("on its way")

@@ -33,6 +33,7 @@ from websockets.typing import Origin, Subprotocol
 
 from handbook.claims import cited, claim
 from needing import require
+from patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -186,7 +187,7 @@ async def in_the_browser(
     certificate.configure_cert(context)
     common: dict[str, Any] = {"process_request": request, "select_subprotocol": choose}
     async with (
-        asyncio.timeout(25),
+        asyncio.timeout(PATIENCE),
         serve(greet, "127.0.0.1", 0, origins=origins, **common) as bank,
         serve(greet, "127.0.0.1", 0, **common) as other,
         serve(greet, "127.0.0.1", 0, ssl=context, **common) as tls,

@@ -37,6 +37,7 @@ import processes
 from handbook.claims import claim
 from handbook.needs import reason
 from needing import needing, require
+from patience import BRIEF, PATIENCE
 from processes import Running, command, receive, run
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def serves(server: Running) -> None:
     """Fail unless the server still talks with a new client."""
     with connect(f"ws://127.0.0.1:{server.port}/") as client:
         client.send("still there?")
-        assert client.recv(timeout=10) == "still there?"
+        assert client.recv(timeout=PATIENCE) == "still there?"
 
 
 # With strangers
@@ -122,10 +123,10 @@ def test_the_library_talks_with_our_servers(start: Callable[..., Any]) -> None:
         with connect(url, max_size=None) as client:
             for message in [*MESSAGES, b"\0" * 1_048_576]:
                 client.send(message)
-                assert (client.recv(timeout=10) == message) is True
+                assert (client.recv(timeout=PATIENCE) == message) is True
             client.send(["Hel", "lo"])  # in fragments
-            assert client.recv(timeout=10) == "Hello"
-            assert client.ping().wait(10)
+            assert client.recv(timeout=PATIENCE) == "Hello"
+            assert client.ping().wait(PATIENCE)
         assert (client.close_code, client.protocol.close_rcvd_then_sent) == (
             1000,
             False,
@@ -141,7 +142,7 @@ def test_the_library_s_asyncio_client_talks_with_our_servers(
             for message in MESSAGES:
                 await client.send(message)
                 assert await client.recv() == message
-            await asyncio.wait_for(await client.ping(), 10)
+            await asyncio.wait_for(await client.ping(), PATIENCE)
             await client.close(4321, "done")
             assert client.close_code == 4321
 
@@ -165,7 +166,7 @@ def library_port() -> Iterator[int]:
         thread.start()
         yield server.socket.getsockname()[1]
         server.shutdown()
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 def test_our_clients_talk_with_the_library(library_port: int) -> None:
@@ -303,7 +304,7 @@ def node() -> dict[str, str]:
     environment = {**os.environ, "NODE_PATH": "/usr/share/nodejs"}
     require("node")
     found = subprocess.run(
-        ["node", "-e", "require('ws')"], env=environment, check=False, timeout=20
+        ["node", "-e", "require('ws')"], env=environment, check=False, timeout=PATIENCE
     )
     if found.returncode != 0:
         pytest.skip(reason("node"))
@@ -320,7 +321,7 @@ def test_node_talks_with_our_servers(
             ["node", "-e", NODE, f"ws://127.0.0.1:{server.port}/"],
             env=node,
             capture_output=True,
-            timeout=20,
+            timeout=PATIENCE,
             check=True,
         )
         assert json.loads(done.stdout) == ["Hello", [1, 2], "pong ?", 4002]
@@ -354,15 +355,16 @@ def test_our_clients_check_certificates(tmp_path: Path) -> None:
             words = [*command(program), "--url", url, "hello"]
             trusting = {**os.environ, "SSL_CERT_FILE": str(tmp_path / "ca.pem")}
             done = subprocess.run(
-                words, env=trusting, capture_output=True, timeout=20, check=False
+                words, env=trusting, capture_output=True, timeout=PATIENCE, check=False
             )
-            assert (done.stdout, done.stderr) == (b"'hello' -> 'hello'\n", b"")
+            assert done.stdout == b"'hello' -> 'hello'\n"
+            assert processes.without_slowness(done.stderr.decode()) == ""
             status, _, err = run(words)
             assert status == 1
             assert "certificate verify failed" in err
             assert len(err.splitlines()) == 1
         server.shutdown()
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 # Hostile peers
@@ -371,7 +373,7 @@ def test_our_clients_check_certificates(tmp_path: Path) -> None:
 def test_half_a_handshake_is_waited_for_and_then_given_up(
     start: Callable[..., Any],
 ) -> None:
-    with start("--timeout", "0.5") as server, server.connect() as client:
+    with start("--timeout", str(BRIEF)) as server, server.connect() as client:
         client.sendall(REQUEST[:40])
         server.wait_for("too slow while connecting")
         assert rest(client) == b""
@@ -386,16 +388,14 @@ def test_a_handshake_that_drips_has_no_more_time_than_others(
 
     One that sends a byte now and then has no more of it, and is cut off.
     """
-    with start("--timeout", "1") as server, server.connect() as client:
+    with start("--timeout", str(BRIEF)) as server, server.connect() as client:
         began = time.monotonic()
         with contextlib.suppress(OSError):
-            for byte in REQUEST:
+            for byte in REQUEST[:-2] + b"X: " + b"x" * 1000:
                 client.sendall(bytes([byte]))
                 time.sleep(0.1)  # waits: a client that drips is the subject
-                if time.monotonic() - began > 4:
-                    break
         # A limit that began anew with each byte would strike after the last one.
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < PATIENCE
         server.wait_for("too slow while connecting")
         serves(server)
 
@@ -465,9 +465,9 @@ def test_a_flood_whose_pongs_nobody_reads_is_cut_off(start: Callable[..., Any]) 
 
     The server waits for the client as for any that takes nothing, and cuts it off.
     """
-    with start("--timeout", "1") as server, handshake(server) as client:
+    with start("--timeout", str(BRIEF)) as server, handshake(server) as client:
         before = server.status("VmRSS")
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         flood = frame(9, b"x" * 125) * 500
         with contextlib.suppress(OSError):
             for _ in range(1000):  # 65 MB, if anybody took it
@@ -498,7 +498,7 @@ def test_a_peer_that_falls_silent_is_pinged_and_given_up(
     It is given up with 1011 when it stays silent.
     """
     with (
-        start("--ping-after", "0.4", "--timeout", "0.5") as server,
+        start("--ping-after", "0.4", "--timeout", str(BRIEF)) as server,
         handshake(server) as client,
     ):
         client.sendall(frame(1, b"Hello")[:-2])  # the rest never comes
@@ -508,8 +508,8 @@ def test_a_peer_that_falls_silent_is_pinged_and_given_up(
 
 
 def test_a_peer_that_answers_pings_stays(start: Callable[..., Any]) -> None:
-    with start("--ping-after", "0.2") as server, handshake(server) as client:
-        for _ in range(4):
+    with start("--ping-after", str(BRIEF)) as server, handshake(server) as client:
+        for _ in range(3):
             assert receive(client, 2) == b"\x89\x00"
             client.sendall(frame(10))
         client.sendall(frame(8))
@@ -521,7 +521,7 @@ def test_a_client_that_never_answers_the_close_is_cut_off(
     start: Callable[..., Any],
 ) -> None:
     """A client that never answers a Close frame is cut off after some time."""
-    with start("--timeout", "0.5") as server, handshake(server) as client:
+    with start("--timeout", str(BRIEF)) as server, handshake(server) as client:
         serves(server)
         status, err = server.end(signal.SIGTERM)
         assert (status, err) == (0, "")
@@ -537,7 +537,7 @@ def test_nothing_is_left_open_when_all_have_gone(start: Callable[..., Any]) -> N
 
     Some left in order, some by a violation, by a FIN or by a reset.
     """
-    with start("--timeout", "1") as server:
+    with start("--timeout", str(BRIEF)) as server:
         serves(server)
         before = server.descriptors()
         clients = [handshake(server) for _ in range(20)]
@@ -569,7 +569,7 @@ def test_clients_that_reset_at_once_take_no_slot(start: Callable[..., Any]) -> N
                 )
         for _ in range(5):  # as many as there are slots
             server.wait_for("^left: ")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while True:  # the asyncio server cuts who comes while others are there
             try:
                 serves(server)
@@ -595,7 +595,7 @@ def test_a_server_without_descriptors_serves_again_when_they_come_back(
     with (
         log.open("w") as stderr,
         subprocess.Popen(
-            [*command(program), "--timeout", "5"],
+            [*command(program), "--timeout", str(2 * PATIENCE)],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -608,13 +608,13 @@ def test_a_server_without_descriptors_serves_again_when_they_come_back(
             with contextlib.ExitStack() as stack:
                 for _ in range(9):
                     stack.enter_context(server.connect())
-                deadline = time.monotonic() + 10
+                deadline = time.monotonic() + PATIENCE
                 while server.descriptors() < free:
                     assert time.monotonic() < deadline
                     time.sleep(0.01)  # waits: for the server to have taken all it can
             serves(server)
             server.signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
 
@@ -637,7 +637,10 @@ def test_many_small_questions_with_long_answers_wait_for_the_reader(
     program: str, tmp_path: Path
 ) -> None:
     long = changed(tmp_path, program, ANSWER, '    return "x" * 100_000\n')
-    with processes.running(long, "--timeout", "1") as server, handshake(server) as one:
+    with (
+        processes.running(long, "--timeout", str(BRIEF)) as server,
+        handshake(server) as one,
+    ):
         one.sendall(frame(1) * 4000)  # 24 kB, for answers of 400 MB
         server.wait_for("^left: ")
         assert server.status("VmHWM") < 100_000  # kB
@@ -682,21 +685,21 @@ def test_an_answer_that_never_ends_does_not_keep_the_server(
 ) -> None:
     told = 'print("answering\\n", end="", flush=True)'
     stuck = changed(tmp_path, program, ANSWER, f"    {told}\n    {wait}\n{ANSWER}")
-    with processes.running(stuck, "--timeout", "0.3") as server:
+    with processes.running(stuck, "--timeout", str(BRIEF)) as server:
         with contextlib.ExitStack() as stack:
-            for _ in range(5):
+            for _ in range(15):
                 client = stack.enter_context(handshake(server))
                 client.sendall(frame(1, b"x"))
                 server.wait_for("^answering")
             began = time.monotonic()
             assert server.end(signal.SIGTERM) == (0, "")
-        # In turn they would take five times as long as the longest of them: 16 s.
-        assert time.monotonic() - began < 12
+        # In turn they would take 15 times as long as the longest of them: 90 s.
+        assert time.monotonic() - began < PATIENCE
         assert any("cut off" in line for line in server.lines)
 
 
 def test_a_stop_during_a_handshake_is_1001(start: Callable[..., Any]) -> None:
-    with start("--timeout", "2") as server, server.connect() as client:
+    with start("--timeout", str(2 * BRIEF)) as server, server.connect() as client:
         client.sendall(REQUEST[:40])
         serves(server)
         server.wait_for("^left: ")
@@ -716,7 +719,7 @@ def test_sigint_says_goodbye_to_all(start: Callable[..., Any]) -> None:
             server.signal(signal.SIGINT)
             for client in clients:
                 with pytest.raises(ConnectionClosed) as closed:
-                    client.recv(timeout=10)
+                    client.recv(timeout=PATIENCE)
                 assert closed.value.rcvd is not None
                 assert closed.value.rcvd.code == 1001
         assert server.end(signal.SIGINT) == (0, "")
@@ -731,7 +734,7 @@ def test_a_mistake_in_answer_is_1011_and_told_here(
         with connect(f"ws://127.0.0.1:{server.port}/") as client:
             client.send("short")
             with pytest.raises(ConnectionClosed) as closed:
-                client.recv(timeout=10)
+                client.recv(timeout=PATIENCE)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1011
         status, err = server.end(signal.SIGTERM)
@@ -748,13 +751,13 @@ def test_a_client_goes_on_after_a_time_out(listener: socket.socket) -> None:
     def speak() -> None:
         sock, _ = listener.accept()
         with sock:
-            sock.settimeout(5)
+            sock.settimeout(PATIENCE)
             server = rfc6455.ServerConnection()
             server.feed(sock.recv(4096))
             list(server.events())
             server.accept()
             sock.sendall(server.data_to_send())
-            assert go_on.wait(5)
+            assert go_on.wait(PATIENCE)
             for word in ("late", "a", "b"):
                 server.send(word)
             server.close(1008, "no token")
@@ -764,12 +767,12 @@ def test_a_client_goes_on_after_a_time_out(listener: socket.socket) -> None:
     thread = threading.Thread(target=speak)
     thread.start()
     url = f"ws://127.0.0.1:{listener.getsockname()[1]}/"
-    with ws_client.WebSocket(url, timeout=0.3) as client:
+    with ws_client.WebSocket(url, timeout=BRIEF) as client:
         with pytest.raises(TimeoutError):
             client.recv()
         go_on.set()
         assert client.recv() == "late"
-        thread.join(5)
+        thread.join(PATIENCE)
         assert [client.recv(), client.recv()] == ["a", "b"]
         with pytest.raises(ws_client.ClosedError, match="1008"):
             client.recv()
@@ -794,8 +797,8 @@ def test_the_asyncio_client_closes_while_a_task_receives(
             listening = asyncio.create_task(listen(), name="listener")
             for word in ("one", "two"):
                 await client.send(word)
-            await asyncio.wait_for(both.wait(), 5)
-        await asyncio.wait_for(listening, 5)
+            await asyncio.wait_for(both.wait(), PATIENCE)
+        await asyncio.wait_for(listening, PATIENCE)
         return heard
 
     assert run_async(talk()) == ["one", "two"]
@@ -804,7 +807,7 @@ def test_the_asyncio_client_closes_while_a_task_receives(
 def test_a_url_is_written_as_rfc_3986_wants_it(listener: socket.socket) -> None:
     url = f"ws://127.0.0.1:{listener.getsockname()[1]}/a b/한?q=é&x=1%20"
     with pytest.raises(TimeoutError):
-        ws_client.WebSocket(url, timeout=0.2)
+        ws_client.WebSocket(url, timeout=BRIEF)
     sock, _ = listener.accept()
     with sock:
         line = sock.recv(4096).split(b"\r\n")[0]
@@ -832,7 +835,7 @@ def test_a_client_says_in_one_line_what_is_wrong(
     def speak() -> None:
         connection, _ = listener.accept()
         with connection:
-            connection.settimeout(5)
+            connection.settimeout(PATIENCE)
             connection.recv(4096)
             connection.sendall(answer)
 
@@ -840,7 +843,7 @@ def test_a_client_says_in_one_line_what_is_wrong(
     thread.start()
     port = str(listener.getsockname()[1])
     status, out, err = run([*command(program), "--port", port, "hello"])
-    thread.join(10)
+    thread.join(PATIENCE)
     assert (status, out) == (1, "")
     assert re.fullmatch(rf"ws_\w+\.py: ws://127.0.0.1:{port}/: .*\n", err)
     assert why in err
@@ -872,16 +875,16 @@ def test_a_server_that_drips_gains_no_time(
     def drip() -> None:
         sock, _ = listener.accept()
         with sock, contextlib.suppress(OSError):
-            sock.settimeout(5)
+            sock.settimeout(PATIENCE)
             server = rfc6455.ServerConnection()
             server.feed(sock.recv(4096))
             list(server.events())
             server.accept()
             head = bytes(server.data_to_send())
             drops = {
-                "a head": [bytes([byte]) for byte in head],
-                "pings": [head, *[b"\x89\x00"] * 100],
-                "a message": [head, b"\x82\x7d", *[b"x"] * 100],
+                "a head": [bytes([byte]) for byte in head[:-2] + b"X: " + b"x" * 1000],
+                "pings": [head, *[b"\x89\x00"] * 1000],
+                "a message": [head, b"\x82\x7e\x10\x00", *[b"x"] * 1000],
             }
             for drop in drops[what]:
                 sock.sendall(drop)
@@ -895,10 +898,10 @@ def test_a_server_that_drips_gains_no_time(
     words = [*command(program), "--port", port, "--timeout", "0.5", "hello"]
     status, out, err = run(words)
     stop.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert (status, out) == (1, "")
     assert err.endswith("timed out\n")
-    assert time.monotonic() - began < 8  # the drops would last for more than ten
+    assert time.monotonic() - began < PATIENCE  # the drops would last longer
 
 
 @pytest.mark.parametrize(
@@ -923,10 +926,10 @@ def test_ctrl_c_ends_a_client_without_a_traceback(
     ) as client:
         connection, _ = listener.accept()
         with connection:
-            connection.settimeout(10)
+            connection.settimeout(PATIENCE)
             assert connection.recv(4096)  # its handshake: now it waits for the answer
             client.send_signal(signal.SIGINT)
-            out, _ = client.communicate(timeout=10)
+            out, _ = client.communicate(timeout=PATIENCE)
     assert (client.returncode, processes.without_slowness(out)) == (130, "")
 
 
