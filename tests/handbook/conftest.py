@@ -27,7 +27,7 @@ KEPT = {
 }
 TESTS = (
     *("test_a_conversation", "test_echo_pair", "test_before_accept"),
-    *("test_two_kinds_of_socket", "conftest", "test_recordings", "processes"),
+    *("test_two_kinds_of_socket", "conftest", "test_recordings"),
 )
 LINK = re.compile(r"\[((?:[^\]`]|`[^`]*`)*)\]\(([^)\s]+\.md)(#[^)\s]*)?\)")
 TICK = re.compile(r" ?\{claim\}`([a-z0-9-]+)`")
@@ -95,7 +95,10 @@ def small_handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "requirements.in", "requirements.txt"):
         shutil.copy(ROOT / name, root)
     for path in (root / "tests").glob("*/*.py"):
-        if path.parent.name in ("handbook", "site") or path.stem not in TESTS:
+        part = path.parent.name
+        if part in ("handbook", "site") or (
+            part != "support" and path.stem not in TESTS
+        ):
             path.unlink()
     known = set(claims.collect(root))
     told = [identifier for identifier in claims.told(root) if identifier in known]
