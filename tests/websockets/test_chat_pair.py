@@ -51,7 +51,8 @@ def member(
 ) -> Iterator[ClientConnection]:
     """Join the chat as a program; the welcome is not read yet."""
     url = url_of(server, "ws", "/live")
-    with connect(url, **{"close_timeout": PATIENCE, **settings}) as client:
+    usual = {"ping_interval": None, "close_timeout": PATIENCE}
+    with connect(url, **{**usual, **settings}) as client:
         client.send(json.dumps({"name": name, "key": key}))
         yield client
 
@@ -363,7 +364,7 @@ def test_a_member_who_does_not_read_is_cut_off(
         serving = serve(chat.handle, "127.0.0.1", 0, compression=None)
         async with asyncio.timeout(PATIENCE), serving as server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-            async with dial(url, max_size=None) as slow:
+            async with dial(url, max_size=None, ping_interval=None) as slow:
                 await slow.send(json.dumps({"name": "slow", "key": "k"}))
                 await slow.recv()
                 slow.transport.pause_reading()
@@ -399,7 +400,9 @@ def test_a_hundred_members_hear_the_same(run_async: Run) -> None:
         async with contextlib.AsyncExitStack() as stack:
             clients = []
             for number in range(100):
-                client = await stack.enter_async_context(dial(url, max_queue=None))
+                client = await stack.enter_async_context(
+                    dial(url, max_queue=None, ping_interval=None)
+                )
                 await client.send(json.dumps({"name": f"{number}", "key": "k"}))
                 assert json.loads(await client.recv())["kind"] == "welcome"
                 clients.append(client)

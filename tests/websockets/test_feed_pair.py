@@ -127,7 +127,8 @@ def feed(*arguments: str) -> Iterator[tuple[Running, int]]:
 @contextlib.contextmanager
 def join(port: int, hello: str = HELLO, **settings: Any) -> Iterator[ClientConnection]:
     """Connect and introduce ourselves; what comes back is not read."""
-    settings = {"close_timeout": PATIENCE, "max_size": None, **settings}
+    usual = {"ping_interval": None, "close_timeout": PATIENCE, "max_size": None}
+    settings = {**usual, **settings}
     with connect(f"ws://127.0.0.1:{port}/", **settings) as client:
         client.send(hello)
         yield client
@@ -496,13 +497,13 @@ def flood(port: int) -> None:
 @posix
 @linux
 def test_control_c_does_not_wait_for_a_client_that_is_stuck() -> None:
-    with feed() as (server, port):
+    with feed("--timeout", str(5 * PATIENCE)) as (server, port):
         silent = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         with silent, join_slow(port):
             flood(port)
             begin = time.monotonic()
             assert server.end(signal.SIGINT) == (0, "")
-            assert time.monotonic() - begin < PATIENCE / 2
+            assert time.monotonic() - begin < PATIENCE
             assert [line for line in server.lines if "no close frame" in line]
 
 
@@ -523,7 +524,9 @@ def test_a_hundred_clients_hear_the_same(run_async: Run) -> None:
             url = f"ws://127.0.0.1:{port}/"
             clients = []
             for number in range(100):
-                client = await stack.enter_async_context(dial(url, compression=None))
+                client = await stack.enter_async_context(
+                    dial(url, compression=None, ping_interval=None)
+                )
                 hello = {"client": str(number), "feed": None, "after": 0}
                 await client.send(json.dumps(hello))
                 assert json.loads(await client.recv())["at"] == 0
@@ -676,7 +679,7 @@ def test_a_mistake_of_the_server_is_told_in_one_line(
         monkeypatch.setattr(feeds.feed, "add", broken)
         async with serve(feeds.handle, "127.0.0.1", 0) as server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-            async with dial(url) as client:
+            async with dial(url, ping_interval=None) as client:
                 await client.send(HELLO)
                 await client.recv()
                 await client.send(json.dumps({"n": 1, "text": "x"}))
