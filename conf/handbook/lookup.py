@@ -133,6 +133,9 @@ def _read_state(root: Path, _about: tuple[tuple[Path, int], ...]) -> State:
 
 def outdated(root: Path, env: BuildEnvironment) -> list[str]:
     """Rebuild the pages that list errors when a run met another one, or elsewhere."""
+    files = memory.state_of(root)
+    if memory.of(env).files.get("errors") == files:
+        return []
     listing = [
         p.docname
         for p in pages.read_all(root)
@@ -150,6 +153,7 @@ def outdated(root: Path, env: BuildEnvironment) -> list[str]:
     state = hashlib.sha256(repr((parts, sorted(numbers))).encode()).hexdigest()
     known = memory.of(env)
     before, known.errors = known.errors, state
+    known.files["errors"] = files
     return [] if before == state else [d for d in listing if d in env.found_docs]
 
 
