@@ -133,8 +133,8 @@ def _read_state(root: Path, _about: tuple[tuple[Path, int], ...]) -> State:
 
 def outdated(root: Path, env: BuildEnvironment) -> list[str]:
     """Rebuild the pages that list errors when a run met another one, or elsewhere."""
-    files = memory.state_of(root)
-    if memory.of(env).files.get("errors") == files:
+    known, files = memory.of(env), memory.state_of(root)
+    if known.files.get("errors") == files:
         return []
     listing = [
         p.docname
@@ -142,6 +142,7 @@ def outdated(root: Path, env: BuildEnvironment) -> list[str]:
         if p.named("provoked", "errors-in-short")
     ]
     if not listing:
+        known.files["errors"] = files
         return []
     numbers, everywhere, where = _state(root)
     parts = [
@@ -151,7 +152,6 @@ def outdated(root: Path, env: BuildEnvironment) -> list[str]:
         for name, seen in sorted(everywhere.items())
     ]
     state = hashlib.sha256(repr((parts, sorted(numbers))).encode()).hexdigest()
-    known = memory.of(env)
     before, known.errors = known.errors, state
     known.files["errors"] = files
     return [] if before == state else [d for d in listing if d in env.found_docs]
