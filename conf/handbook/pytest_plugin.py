@@ -136,12 +136,15 @@ def spent() -> float:
 
 
 class _Cost:
-    """Tells what a run cost: workers, browsers and programs are its children.
+    """Tells what a run cost: workers and programs are its children.
 
-    Workers are waited for before the summary is written, when xdist hears that the
-    session is finished.
+    A browser's pages are not in it, for nobody waits for their processes; make bench
+    has them from /proc, which takes too long for every run. Workers are waited for
+    before the summary is written, when xdist hears that the session is finished.
     """
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401
         """Print the CPU minutes; they fail nothing."""
-        terminalreporter.write_line(f"CPU: {spent() / 60:.1f} minutes of {BUDGET:g}")
+        terminalreporter.write_line(
+            f"CPU: {spent() / 60:.1f} minutes of {BUDGET:g}, browsers apart"
+        )
