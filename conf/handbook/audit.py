@@ -46,13 +46,91 @@ IMPACTS = ("critical", "serious", "moderate", "minor")
 TOLERATED = "minor"  # the one impact that is shown and fails nothing
 SHIFT = 0.002  # of a layout; what is less is rounding, more of it on a busy machine
 
-ALL: dict[str, Any] = {}
-STRUCTURE = {"rules": {"color-contrast": {"enabled": False}}}
-COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}
-IN_TEXT = {"exclude": [[".highlight pre"]]}
-"""What axe looks for. Every rule once; what depends on the width again on a narrow
-screen, what depends on the scheme again in the dark. Contrast is by far the slowest:
-in code it is measured once here, and computed for both schemes in test_colours.py."""
+OF_TEXTS = ("color-contrast", "link-in-text-block")
+COLOURS = {"runOnly": [*OF_TEXTS]}
+STRUCTURE = {"rules": {rule: {"enabled": False} for rule in OF_TEXTS}}
+"""What axe looks for: the colours of texts in each scheme on each screen, and every
+other rule on a wide and a narrow screen. Colours are by far the slowest: they are
+measured of the texts that TEXTS chooses."""
+
+TEXTS = """() => {
+  const styles = new Map();
+  const styleOf = (e) =>
+    styles.get(e) ?? styles.set(e, getComputedStyle(e)).get(e);
+  const shows = (e) => e.checkVisibility({ visibilityProperty: true });
+  const all = [...document.body.querySelectorAll("*")].filter(shows);
+  const boxes = new Map(all.map((e) => [e, e.getBoundingClientRect()]));
+  const over = (a, b) =>
+    a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const inside = (a, b) =>
+    a.left >= b.left && a.right <= b.right && a.top >= b.top && a.bottom <= b.bottom;
+  const moved = (e) => {
+    const style = styleOf(e);
+    return style.position !== "static" || style.float !== "none" ||
+      style.transform !== "none" || style.translate !== "none" ||
+      style.margin.includes("-");
+  };
+  const loose = all.filter(moved);
+  const grounds = new Map();
+  const ground = (e) => {
+    if (!e) return "";
+    if (!grounds.has(e)) {
+      const style = styleOf(e);
+      grounds.set(e, [
+        ground(e.parentElement), e.localName, e.className.baseVal ?? e.className,
+        style.color, style.backgroundColor, style.backgroundImage, style.opacity,
+        style.filter, style.mixBlendMode, style.position, style.overflow,
+        style.display, style.textDecorationLine, style.borderStyle,
+        e.matches(":disabled, [aria-disabled=true], [inert], :target"),
+      ].join("|"));
+    }
+    return grounds.get(e);
+  };
+  const cut = (e) => {
+    for (let up = e.parentElement; up; up = up.parentElement) {
+      if (styleOf(up).overflow === "visible" || !boxes.has(up)) continue;
+      if (!inside(boxes.get(e), boxes.get(up))) return true;
+    }
+    return false;
+  };
+  const sentence = (e) => {
+    const link = e.closest("a[href]");
+    let block = link;
+    while (block && styleOf(block).display === "inline") block = block.parentElement;
+    if (!block || block === link) return false;
+    const length = (node) => node.textContent.replace(/\\s+/g, " ").trim().length;
+    const links = [...block.querySelectorAll("a[href]")].map(length);
+    return length(block) > 2 * links.reduce((sum, more) => sum + more, 0);
+  };
+  const chosen = new Map();
+  const texts = [];
+  for (const e of all) {
+    const field = e.matches("input, select, textarea");
+    const own = [...e.childNodes].some((c) => c.nodeType === 3 && c.data.trim());
+    if (!field && !own) continue;
+    texts.push(e);
+    const covered = loose.some((other) =>
+      !other.contains(e) && !e.contains(other) && over(boxes.get(e), boxes.get(other)));
+    const style = styleOf(e);
+    const key = field || covered ? e : [
+      ground(e), style.fontFamily, style.fontSize, style.fontWeight,
+      style.fontStyle, style.textShadow, cut(e), sentence(e),
+    ].join("|");
+    if (!chosen.has(key)) chosen.set(key, e);
+  }
+  const include = new Set(chosen.values());
+  const within = (e) => e && (include.has(e) || within(e.parentElement));
+  const exclude = texts.filter((e) => !include.has(e) && within(e));
+  return { include: [...include], exclude };
+}"""
+"""Texts drawn alike on the same grounds are measured once: the first of them is.
+
+What axe says of their colours is the same for all: it depends on what is compared
+here and on nothing else. A text over which something lies that has left its place
+is always measured."""
+
+RUN = "(options) => axe.run(document, options)"
+RUN_TEXTS = f"(options) => axe.run(({TEXTS})(), options)"
 
 OUTSIDE = """() => [...document.querySelectorAll("article *")].filter((e) => {
   if (!e.checkVisibility() || e.closest("svg, .visually-hidden")) return false;
@@ -262,14 +340,14 @@ class Auditor:
         self._open(found, WIDE, "light")
         self._weigh(found)
         self._layout(found, WIDE)
-        self._axe(found, f"{WIDE} px, light", ALL)
+        self._axe(found, f"{WIDE} px, light", STRUCTURE, COLOURS)
         self.page.emulate_media(color_scheme="dark")
-        self._axe(found, f"{WIDE} px, dark", COLOURS, IN_TEXT)
+        self._axe(found, f"{WIDE} px, dark", COLOURS)
         self._open(found, NARROW, "dark")
         self._layout(found, NARROW)
-        self._axe(found, f"{NARROW} px, dark", COLOURS, IN_TEXT)
+        self._axe(found, f"{NARROW} px, dark", COLOURS)
         self.page.emulate_media(color_scheme="light")
-        self._axe(found, f"{NARROW} px, light", STRUCTURE)
+        self._axe(found, f"{NARROW} px, light", STRUCTURE, COLOURS)
         self.page.set_viewport_size({"width": NARROWEST, "height": HEIGHT})
         self._layout(found, NARROWEST)
         self._judge(found)
@@ -314,27 +392,22 @@ class Auditor:
         for hanging in self.page.evaluate(OUTSIDE):
             found.problems.append(f"{width} px: hangs over the right edge: {hanging}")
 
-    def _axe(
-        self,
-        found: Page,
-        where: str,
-        rules: dict[str, Any],
-        context: dict[str, Any] | None = None,
-    ) -> None:
-        result = self.page.evaluate(
-            "([context, options]) => axe.run(context || document, options)",
-            [context, {"resultTypes": ["violations"], **rules}],
-        )
+    def _axe(self, found: Page, where: str, *runs: dict[str, Any]) -> None:
         seen: Counter[str] = Counter()
-        for violation in result["violations"]:
-            impact = violation["impact"] or TOLERATED
-            nodes = violation["nodes"]
-            seen[impact] += len(nodes)
-            if impact != TOLERATED:
-                found.problems.append(
-                    f"{where}: axe: {impact} {violation['id']}, "
-                    f"{len(nodes)} times: {nodes[0]['html'][:120]}"
-                )
+        for rules in runs:
+            result = self.page.evaluate(
+                RUN_TEXTS if rules is COLOURS else RUN,
+                {"resultTypes": ["violations"], **rules},
+            )
+            for violation in result["violations"]:
+                impact = violation["impact"] or TOLERATED
+                nodes = violation["nodes"]
+                seen[impact] += len(nodes)
+                if impact != TOLERATED:
+                    found.problems.append(
+                        f"{where}: axe: {impact} {violation['id']}, "
+                        f"{len(nodes)} times: {nodes[0]['html'][:120]}"
+                    )
         found.axe |= seen
 
     def _judge(self, found: Page) -> None:

@@ -19,7 +19,7 @@ from docutils import nodes
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from handbook import archive, boxes, facts, pages
+from handbook import archive, boxes, facts, memory, pages
 from handbook.base import Directive, html
 from handbook.needs import FILES
 from handbook.problem import Problem
@@ -285,6 +285,11 @@ def write_files(app: Sphinx, error: Exception | None) -> None:
         return
     root = Path(app.srcdir).parent
     listing, packed = Path(app.outdir) / JSON, Path(app.outdir) / ZIP
+    kept = Path(app.doctreedir) / "handbook-catalogue.txt"
+    state = f"{memory.state_of(root)} {app.config.html_baseurl}"
+    before = kept.read_text("utf-8") if kept.exists() else ""
+    if before == state and packed.exists() and listing.exists():
+        return
     try:
         told = as_json(entries(root), app.config.html_baseurl)
         # The listing has the digest of every file, so it tells of the zip, too.
@@ -293,6 +298,7 @@ def write_files(app: Sphinx, error: Exception | None) -> None:
             and listing.exists()
             and listing.read_bytes() == told.encode()
         ):
+            kept.write_text(state, "utf-8")
             return
         data = as_zip(root)
     except Problem:
@@ -300,6 +306,7 @@ def write_files(app: Sphinx, error: Exception | None) -> None:
     packed.parent.mkdir(exist_ok=True)
     packed.write_bytes(data)
     listing.write_text(told, "utf-8")
+    kept.write_text(state, "utf-8")
 
 
 def write_programs(app: Sphinx, error: Exception | None) -> None:

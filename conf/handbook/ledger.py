@@ -228,6 +228,9 @@ def _outcome(result: claims.Result | None) -> str:
 
 def outdated(root: Path, env: BuildEnvironment) -> list[str]:
     """Rebuild the ledger when a claim, a result or a page that shows one changed."""
+    files = memory.state_of(root)
+    if memory.of(env).files.get("ledger") == files:
+        return []
     state = hashlib.sha256()
     for identifier, made in claims.collect(root).items():
         state.update(f"{identifier} {made.fingerprint} {made.where}".encode())
@@ -237,6 +240,7 @@ def outdated(root: Path, env: BuildEnvironment) -> list[str]:
     state.update(repr(sorted(claims.results(root).items())).encode())
     known = memory.of(env)
     before, known.ledger = known.ledger, state.hexdigest()
+    known.files["ledger"] = files
     if before == state.hexdigest():
         return []
     return [name for name in env.found_docs if name.startswith(claims.LEDGER)]

@@ -6,12 +6,14 @@ Sphinx pickles the environment. A new field of Memory wants a higher `env_versio
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sphinx.util import logging
 
+from handbook import claims
 from handbook.problem import Problem
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class Memory:
     titles: str | None = None  # and of the titles and their order
     digests: dict[str, str] | None = None  # of the merged CSS and scripts, by name
     facts: dict[str, Facts] | None = None  # what pages tell of themselves, by docname
+    files: dict[str, str] = field(default_factory=dict)
+    """The state of the repository's files when each of these was last computed."""
     waiting: dict[str, set[str]] = field(default_factory=dict)
     """The claims that have no test yet, by the pages that name them."""
 
@@ -44,6 +48,19 @@ def of(env: BuildEnvironment) -> Memory:
         env.handbook = Memory()  # type: ignore[attr-defined]
     found: Memory = env.handbook  # type: ignore[attr-defined]
     return found
+
+
+def state_of(root: Path) -> str:
+    """Give a digest of the names, times and sizes of all that pages are made of."""
+    state = hashlib.sha256()
+    for folder in ("conf", "docs", "snippets", "tests"):
+        for path in sorted((root / folder).rglob("*.*")):
+            if path.suffix != ".pyc" and path.is_file():
+                about = path.stat()
+                state.update(f"{path} {about.st_mtime_ns} {about.st_size}\n".encode())
+    results = root / claims.RESULTS
+    state.update(results.read_bytes() if results.is_file() else b"")
+    return state.hexdigest()
 
 
 def read_again(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import resource
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
     from handbook.problem import Problem
 
+OF_MAKE = (
+    *("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MAKE_TERMOUT"),
+    *("ARGS", "BASE", "C", "K", "NAME", "PART", "PORT", "PYTHON", "ROUNDS", "S"),
+)
+"""What `make test K=echo ARGS=-x` leaves in the environment of all that it starts.
+A make that a test starts would take it for its own."""
+BUDGET = 10.0  # CPU minutes of the whole suite
 _RANK = {"passed": 0, "skipped": 1, "failed": 2}
 
 
@@ -137,5 +145,29 @@ class _Outcomes:
 def pytest_configure(config: pytest.Config) -> None:
     """Let Ctrl-C reach the programs; gather reports in one process, not in workers."""
     record.hear_interrupts()
+    for name in OF_MAKE:
+        os.environ.pop(name, None)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Outcomes(), "handbook-outcomes")
+        config.pluginmanager.register(_Cost(), "handbook-cost")
+
+
+def spent() -> float:
+    """Give the CPU seconds of this process and of its children that have ended."""
+    both = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
+
+
+class _Cost:
+    """Tells what a run cost: workers and programs are its children.
+
+    A browser's pages are not in it, for nobody waits for their processes; make bench
+    has them from /proc, which takes too long for every run. Workers are waited for
+    before the summary is written, when xdist hears that the session is finished.
+    """
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print the CPU minutes; they fail nothing."""
+        terminalreporter.write_line(
+            f"CPU: {spent() / 60:.1f} minutes of {BUDGET:g}, browsers apart"
+        )

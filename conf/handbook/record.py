@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from handbook import conduct, printed, recordings
 from handbook.assemble import assemble, picked_twice
-from handbook.compare import diff, masked
+from handbook.compare import diff
 from handbook.problem import Problem
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def save(snippet: Snippet, recording: Recording) -> list[Path]:
     """Keep a recording and name the files written; none where it means the same."""
     with contextlib.suppress(Problem):
         old = recordings.load(snippet)
-        if masked(old, snippet) == masked(recording, snippet):
+        if not diff(old, recording, snippet):
             return []
     return recordings.write(snippet, recording)
 

@@ -63,11 +63,16 @@ class Pages:
 
     def gather(self, app: Sphinx, env: BuildEnvironment) -> list[str]:
         """Read what the pages tell of themselves; rewrite those that tell another."""
+        root = Path(app.srcdir).parent
+        known, files = memory.of(env), memory.state_of(root)
+        if known.facts is not None and known.files.get("facts") == files:
+            self.facts = known.facts
+            return []
         try:
-            self.facts = facts.of_all(Path(app.srcdir).parent)
+            self.facts = facts.of_all(root)
         except Problem:
             return []  # the directives that show claims tell of it
-        known = memory.of(env)
+        known.files["facts"] = files
         before, known.facts = known.facts, self.facts
         if before is None:
             return []

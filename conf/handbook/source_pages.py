@@ -20,7 +20,7 @@ from handbook.problem import Problem
 from handbook.snippet import read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sphinx.application import Sphinx
     from sphinx.builders.html import StandaloneHTMLBuilder
@@ -104,11 +104,28 @@ def program_body(app: Sphinx, program: Snippet) -> str:
     )
 
 
-def collect(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
+ALL = ""  # in what is kept of the pages: the state in which all of them were written
+
+
+def _all_there(app: Sphinx, names: Iterable[str]) -> bool:
+    return all((Path(app.outdir) / f"{name}.html").exists() for name in names)
+
+
+def collect(  # noqa: C901 - two kinds of page, and three reasons to leave one
+    app: Sphinx,
+) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Add a page for each file of tests, where it or what is around it changed."""
     if app.builder.name != "html":
         return
     root = Path(app.srcdir).parent
+    last = memory.of(app.env)
+    around = [last.titles, last.digests]
+    around += [app.config.handbook_machinery, app.config.handbook_live]
+    kept = Path(app.doctreedir) / "handbook-source-pages.json"
+    before = json.loads(kept.read_text()) if kept.exists() else {}
+    files_now = repr((memory.state_of(root), around))
+    if before.pop(ALL, None) == files_now and _all_there(app, before):
+        return
     try:
         known = claims.collect(root)
         programs = read_all(root)
@@ -118,11 +135,6 @@ def collect(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     for made in known.values():
         if made.test:
             files.setdefault(made.path, []).append(made)
-    last = memory.of(app.env)
-    around = [last.titles, last.digests]
-    around += [app.config.handbook_machinery, app.config.handbook_live]
-    kept = Path(app.doctreedir) / "handbook-source-pages.json"
-    before = json.loads(kept.read_text()) if kept.exists() else {}
     states = {}
     for path, mine in files.items():
         name = path.relative_to(mine[0].root).with_suffix("").as_posix()
@@ -151,7 +163,7 @@ def collect(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         yield name, context, "page.html"
     for gone in before.keys() - states.keys():
         (Path(app.outdir) / f"{gone}.html").unlink(missing_ok=True)
-    kept.write_text(json.dumps(states))
+    kept.write_text(json.dumps({ALL: files_now, **states}))
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

@@ -341,6 +341,54 @@ def test_a_page_that_misses_an_edit_is_told(
     assert "the page is not built anew when snippets/" in capsys.readouterr().err
 
 
+# The suite
+
+
+def test_the_cost_of_each_test_is_told_with_what_it_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_it.py").write_text(
+        "import pytest, subprocess, sys\n"
+        "BURN = 'import time\\nwhile time.process_time() < 0.5: pass\\n'\n"
+        "def test_cheap():\n    pass\n"
+        "def test_dear():\n    subprocess.run([sys.executable, '-c', BURN])\n"
+        "@pytest.fixture(scope='session')\n"
+        "def running():\n"
+        "    argv = [sys.executable, '-c', BURN + 'print(1, flush=True); input()']\n"
+        "    pipe = subprocess.PIPE\n"
+        "    with subprocess.Popen(argv, stdin=pipe, stdout=pipe) as process:\n"
+        "        yield process\n"
+        "        process.communicate(b'1')\n"
+        "def test_that_leaves_something_running(running):\n"
+        "    running.stdout.readline()\n"
+        "def test_after_it():\n    pass\n"
+    )
+    assert bench.main(["--only", "suite"], tmp_path) == 0
+    data = json.loads((tmp_path / bench.RESULTS).read_text())["measures"]["suite"]
+    tests = {name.partition("::")[2]: cost for name, cost in data["tests"].items()}
+    assert tests["test_dear"] >= 0.4
+    assert sum(tests.values()) == pytest.approx(data["files"]["tests/test_it.py"])
+    assert 60 * data["cpu_minutes"] >= 0.9
+    if sys.platform == "linux":
+        assert tests["test_that_leaves_something_running"] >= 0.4
+        assert sum(tests.values()) >= 0.9
+    said = capsys.readouterr().out
+    assert re.search(r" CPU minutes, aim 10: ok$", said, re.MULTILINE)
+    assert re.search(r"^ +[\d.]+ +tests/test_it.py::test_dear$", said, re.MULTILINE)
+
+
+def test_a_suite_that_fails_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_it.py").write_text("def test_it():\n    assert 1 == 2\n")
+    assert bench.main(["--only", "suite"], tmp_path) == 1
+    told = capsys.readouterr().err
+    assert "tests: the suite fails (status 1)\n  To mend it: run make test\n" in told
+    assert "assert 1 == 2" in told
+
+
 # Programs run bare
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -155,11 +154,9 @@ def test_a_browser_opens_where_somebody_sees_it(
     ],
 )
 def test_make_hands_on_whatever_it_is_given(words: tuple[str, ...], says: str) -> None:
-    kept = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL")}
     done = subprocess.run(
         ["make", "-o", ".venv/.ready", f"BIN={Path(sys.executable).parent}", *words],
         cwd=ROOT,
-        env=kept,
         capture_output=True,
         text=True,
         timeout=60,

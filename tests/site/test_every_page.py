@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +19,9 @@ import pytest
 from handbook import audit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import BrowserContext
+    from playwright.sync_api import Browser, BrowserContext
 
 pytestmark = pytest.mark.browser
 
@@ -188,6 +189,35 @@ FAULTS = {
         <p style="background:#fff">pale in the dark</p>""",
         "px, dark: axe: serious color-contrast",
     ),
+    "contrast on a narrow screen": (
+        """<style>@media (max-width: 400px) { b { color: #999 } }</style>
+        <p style="color:#000;background:#fff">good, <b>and pale if narrow</b></p>""",
+        "390 px, light: axe: serious color-contrast",
+    ),
+    "contrast of one among many": (
+        f'{"<p>good</p>" * 9}<p style="color:#999;background:#fff">pale</p>',
+        "color-contrast, 1 times",
+    ),
+    "contrast inside what is good": (
+        '<p>good</p><p>good <b>and bold</b>, <b style="color:#bbb">and pale</b></p>',
+        "color-contrast, 1 times",
+    ),
+    "contrast over another box": (
+        """<p>good</p><div style="position:absolute;background:#555;width:100%;
+        height:300px;z-index:-1;top:0;left:0"></div><p>black on grey</p>""",
+        "color-contrast",
+    ),
+    "contrast in code": (
+        """<style>@media (prefers-color-scheme: dark) { pre { background: #333 } }
+        </style><div class="highlight"><pre>black when it is dark</pre></div>""",
+        "px, dark: axe: serious color-contrast",
+    ),
+    "a link that looks like text": (
+        """<p>Some text and some more of it.</p><p>Some text and
+        <a href="index.html" style="color:#111;text-decoration:none">a link</a>,
+        which nothing shows, and more.</p>""",
+        "link-in-text-block",
+    ),
     "no name": ("<button></button>", "button-name"),
     "heavy": (f"<p>{NOISE}</p>", "bytes of HTML, 18000 are the budget"),
     "many requests": (
@@ -208,27 +238,42 @@ FAULTS = {
 }
 
 
-def test_a_good_page_passes(
-    tmp_path: Path,
+@pytest.fixture(scope="module")
+def said(
+    tmp_path_factory: pytest.TempPathFactory,
     serve: Callable[[Path], str],
-    new_context: Callable[..., BrowserContext],
-) -> None:
-    (tmp_path / "index.html").write_text(GOOD % "<p>Text.</p>", "utf-8")
-    top = serve(tmp_path)
-    assert problems_of(["index.html"], new_context(), top, tmp_path) == []
+    browser: Browser,
+) -> Iterator[Callable[[str], list[str]]]:
+    """Say what the audit finds on a page with this body; one browser's page for all."""
+    folder = tmp_path_factory.mktemp("faults")
+    with browser.new_context() as context:
+        context.set_default_timeout(10_000)
+        auditor = audit.Auditor(context, serve(folder), folder)
+
+        def look(body: str) -> list[str]:
+            own = Path(tempfile.mkdtemp(dir=folder))
+            (own / "index.html").write_text(GOOD % body, "utf-8")
+            for number in range(14):
+                (own / f"{number}.svg").write_text(PICTURE, "utf-8")
+            return auditor.audit(f"{own.name}/index.html").problems
+
+        yield look
+
+
+def test_a_good_page_passes(said: Callable[[str], list[str]]) -> None:
+    assert said("<p>Text.</p>") == []
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_bad_page_is_found(
-    fault: str,
-    tmp_path: Path,
-    serve: Callable[[Path], str],
-    new_context: Callable[..., BrowserContext],
-) -> None:
+def test_a_bad_page_is_found(fault: str, said: Callable[[str], list[str]]) -> None:
     body, words = FAULTS[fault]
-    (tmp_path / "index.html").write_text(GOOD % body, "utf-8")
-    for number in range(14):
-        (tmp_path / f"{number}.svg").write_text(PICTURE, "utf-8")
-    top = serve(tmp_path)
-    problems = problems_of(["index.html"], new_context(), top, tmp_path)
+    problems = said(body)
     assert any(words in problem for problem in problems), problems
+
+
+def test_what_was_found_on_one_page_is_not_told_of_the_next(
+    said: Callable[[str], list[str]],
+) -> None:
+    for fault in ("sideways", "other host", "broken script", "contrast"):
+        assert said(FAULTS[fault][0])
+    assert said("<p>Text.</p>") == []

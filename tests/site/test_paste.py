@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from bs4 import BeautifulSoup
+from bs4.filter import SoupStrainer
 
 from handbook import snippet
 from patience import PATIENCE
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # As -I, but that a program finds the companion that lies beside it.
 BARE = [getattr(sys, "_base_executable", sys.executable), "-E", "-s", "-W", "error"]
+BOXES = SoupStrainer(class_="snippet")
 PROGRAMS = [f"{path.parent.name}/{path.stem}" for path in snippet.find()]
 
 
@@ -35,7 +37,7 @@ def copied(built_site: Path) -> dict[str, set[str]]:
     """Say what the pages' copy buttons give, by `part/name`."""
     found: dict[str, set[str]] = {}
     for path in built_site.rglob("*.html"):
-        soup = BeautifulSoup(path.read_text("utf-8"), "html.parser")
+        soup = BeautifulSoup(path.read_text("utf-8"), "html.parser", parse_only=BOXES)
         for box in soup.select(".snippet"):
             link, pre = box.select_one(".snippet-path"), box.select(".copy-source pre")
             assert link is not None

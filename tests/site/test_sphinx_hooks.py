@@ -15,6 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 import processes
+from handbook import claims, pages
 from handbook import sidebar as tree
 from handbook.accessible import mend
 from handbook.sidebar import Entry, Group, render
@@ -230,6 +231,30 @@ def test_other_edits_rewrite_only_their_page(folder: Path) -> None:
     build(folder)
     assert "Other words." in page(folder, "one/b.html").get_text()
     assert [path.stat().st_mtime_ns for path in others] == before
+
+
+def test_pages_and_tests_are_read_again_only_after_a_change(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(folder)
+    read: list[str] = []
+
+    def note(module: Any, name: str) -> None:
+        whole = getattr(module, name)
+
+        def noted(root: Path) -> Any:
+            read.append(name)
+            return whole(root)
+
+        monkeypatch.setattr(module, name, noted)
+
+    note(pages, "read_all")
+    note(claims, "gather")
+    build(folder)
+    assert read == []
+    change(folder, "one/b.md", "B.\n", "Other words.\n")
+    build(folder)
+    assert {"read_all", "gather"} <= set(read)
 
 
 def test_a_short_title_that_is_too_long_is_named_with_its_line(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Measure builds, rebuilds, growth, program tests, and what Lighthouse says.
+"""Measure builds, rebuilds, growth, the suite, and what Lighthouse says.
 
 Each figure stands beside its floor, measured in the same run: the same chapters
 as plain Markdown under bare Sphinx, a build in which nothing changed, the
@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handbook.bench import build, growth, lighthouse, programs
+from handbook.bench import build, growth, lighthouse, programs, suite
 from handbook.bench.build import Bench
 from handbook.bench.measure import Measure, report
 from handbook.problem import Problem
@@ -37,6 +37,7 @@ MEASURES: dict[str, Callable[[Bench], Measure]] = {
     "edit": build.edit,
     "growth": growth.growth,
     "tests": programs.tests,
+    "suite": suite.suite,
     "ipc": programs.ipc,
     "ws": programs.ws,
     "lighthouse": lighthouse.lighthouse,
