@@ -78,10 +78,9 @@ def nginx(listener: socket.socket, site: str) -> Iterator[Path]:
             try:
                 yield Path(folder)
             finally:
-                if process.poll():
-                    raise OSError(Path(folder, "error.log").read_text())
                 process.terminate()
-                process.wait(5)
+                if process.wait(5) > 0:  # it had ended by itself
+                    raise OSError(Path(folder, "error.log").read_text())
 
 
 async def stay(websocket: ServerConnection) -> None:

@@ -11,7 +11,9 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import time
 from collections import Counter
 from http import HTTPStatus
 from pathlib import Path
@@ -26,6 +28,7 @@ from websockets.client import backoff
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.uri import parse_uri
 
+from handbook import offspring
 from handbook.claims import cited, claim
 from needing import require
 from patience import BRIEF, PATIENCE
@@ -47,17 +50,23 @@ PASSED_ON = """
 """
 
 
+def nginx_program() -> Any:
+    """Give the program that runs nginx, as a module."""
+    spec = importlib.util.spec_from_file_location("through_nginx", PROGRAM)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="module")
 def nginx() -> Nginx:
     """Run nginx with `http {}` filled by a text, in which {port} is its own port.
 
     `main` is put before `http {}`.
     """
-    spec = importlib.util.spec_from_file_location("through_nginx", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = nginx_program()
     require("Linux", "nginx")
 
     around = module.AROUND
@@ -702,3 +711,55 @@ def test_backoff_alone_moves_the_herd(
     assert seconds[2] < seconds[0]
     firsts = [next(backoff()) for _ in range(100)]
     assert 0 <= min(firsts) < max(firsts) <= 5
+
+
+@pytest.mark.parametrize("name", ["through_nginx", "two_backends"])
+def test_a_program_that_is_told_to_end_takes_its_nginx_along(
+    name: str, tmp_path: Path
+) -> None:
+    require("Linux", "nginx")
+    with subprocess.Popen(
+        [sys.executable, PROGRAM.with_name(f"{name}.py")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()  # some more lines, and nginxes, are to come
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    if process.returncode == 0:
+        assert said == ""  # it was done before the signal came
+    else:
+        assert process.returncode == -signal.SIGINT, said
+    assert [*tmp_path.iterdir()] == []
+    running = [*map(offspring.named, offspring.below(1))]
+    assert not [words for words in running if str(tmp_path) in words]
+
+
+def test_an_nginx_that_does_not_start_is_told_in_its_own_words() -> None:
+    require("Linux", "nginx")
+    module = nginx_program()
+    door = socket.create_server(("127.0.0.1", 0))
+    port = door.getsockname()[1]
+    with (
+        door,
+        pytest.raises(OSError, match='unknown directive "no_such_directive"'),
+        module.nginx(door, "no_such_directive on;"),
+    ):
+        until_refused(port)
+
+
+def until_refused(port: int) -> None:
+    """Wait until nobody listens on a port any more."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+        except ConnectionRefusedError:
+            return
+    raise AssertionError
