@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -19,7 +21,7 @@ from handbook import (
     recordings,
     snippet,
 )
-from handbook.bench import cost, programs
+from handbook.bench import cost, first, programs
 from handbook.bench import plain as plain_text
 from handbook.bench.build import Bench
 from handbook.bench.cost import Cost
@@ -27,6 +29,7 @@ from handbook.bench.measure import Measure, Row
 from handbook.bench.plain import Plain
 from handbook.columns import table
 from handbook.problem import Problem
+from needing import needing
 
 ROOT = snippet.ROOT
 KEPT = ("notice", "platforms", "answer", "often-said", "timeline")
@@ -434,3 +437,26 @@ def test_a_server_that_names_no_port_is_told(tmp_path: Path) -> None:
     )
     with pytest.raises(Problem, match=r"never printed 'listening on port \{port\}'"):
         programs.run_bare(made(tmp_path, source))
+
+
+@needing("make", "git")
+def test_the_first_minutes_are_told(repository: Path, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", repository)
+    (repository / "requirements.txt").unlink()
+    own = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "-A"], [*own, "commit", "-q", "-m", "all"]):
+        subprocess.run(["git", *words], cwd=repository, check=True)
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    told = first.first(Bench(repository, folder, 1))
+    # Without requirements.txt there is no set-up: the environment of the tests serves.
+    assert {*told.data} == {"clone", "served", "edited"}
+    assert "to a served page" in told.remarks[0]
+    assert "no set-up" in told.remarks[0]
+    page = (folder / "clone/build/live" / f"{first.PAGE}.html").read_text("utf-8")
+    assert first.EDIT in page
+
+
+def test_without_a_clone_there_are_no_first_minutes(tmp_path: Path) -> None:
+    told = first.first(Bench(tmp_path, tmp_path, 1))
+    assert told.remarks == ["not measured: it takes a clone, git and make"]

@@ -1,4 +1,4 @@
-"""Measure builds, rebuilds, growth, the suite, and what Lighthouse says.
+"""Measure first minutes, builds, growth, the suite, and what Lighthouse says.
 
 Each figure stands beside its floor, measured in the same run: the same chapters
 as plain Markdown under bare Sphinx, a build in which nothing changed, the
@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handbook.bench import build, growth, lighthouse, programs, suite
+from handbook.bench import build, first, growth, lighthouse, programs, suite
 from handbook.bench.build import Bench
 from handbook.bench.measure import Measure, report
 from handbook.problem import Problem
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 RESULTS = Path("build") / "bench.json"
 
 MEASURES: dict[str, Callable[[Bench], Measure]] = {
+    "first": first.first,
     "cold": build.cold,
     "edit": build.edit,
     "growth": growth.growth,
