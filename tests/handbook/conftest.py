@@ -100,6 +100,10 @@ def small_handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
             part != "support" and path.stem not in TESTS
         ):
             path.unlink()
+    kept = "".join(path.read_text() for path in (root / "tests").rglob("*.py"))
+    for path in (root / "tests/support").glob("*.py"):
+        if not re.search(rf"^(from|import) {path.stem}\b", kept, re.MULTILINE):
+            path.unlink()
     known = set(claims.collect(root))
     told = [identifier for identifier in claims.told(root) if identifier in known]
     (root / claims.TOLD).write_text("".join(f"{each}\n" for each in told))
