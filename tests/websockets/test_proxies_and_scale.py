@@ -8,6 +8,7 @@ import http.client
 import importlib.util
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -28,7 +29,7 @@ from websockets.client import backoff
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.uri import parse_uri
 
-from handbook import offspring
+from handbook import needs, offspring, snippet
 from handbook.claims import cited, claim
 from needing import require
 from patience import BRIEF, PATIENCE
@@ -713,13 +714,23 @@ def test_backoff_alone_moves_the_herd(
     assert 0 <= min(firsts) < max(firsts) <= 5
 
 
-@pytest.mark.parametrize("name", ["through_nginx", "two_backends"])
-def test_a_program_that_is_told_to_end_takes_its_nginx_along(
+# Those that run an nginx or a Redis: all that name a program which has one.
+KEEPERS = sorted(
+    path.stem
+    for path in PROGRAM.parent.glob("*.py")
+    if re.search(r"\b(through_nginx|redis_server)\b", path.read_text("utf-8"))
+)
+
+
+@pytest.mark.parametrize("name", ["through_nginx", *KEEPERS])
+def test_a_program_that_is_told_to_end_takes_its_server_along(
     name: str, tmp_path: Path
 ) -> None:
-    require("Linux", "nginx")
+    path = PROGRAM.with_name(f"{name}.py")
+    if lacking := snippet.read(path).missing():
+        pytest.skip(needs.reason(*lacking))
     with subprocess.Popen(
-        [sys.executable, PROGRAM.with_name(f"{name}.py")],
+        [sys.executable, path],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
@@ -727,7 +738,7 @@ def test_a_program_that_is_told_to_end_takes_its_nginx_along(
     ) as process:
         try:
             assert process.stdout is not None
-            process.stdout.readline()  # some more lines, and nginxes, are to come
+            process.stdout.readline()  # some more lines, and servers, are to come
             process.send_signal(signal.SIGTERM)
             _, said = process.communicate(timeout=PATIENCE)
         finally:
@@ -735,7 +746,7 @@ def test_a_program_that_is_told_to_end_takes_its_nginx_along(
     if process.returncode == 0:
         assert said == ""  # it was done before the signal came
     else:
-        assert process.returncode == -signal.SIGINT, said
+        assert process.returncode in {-signal.SIGINT, 128 + signal.SIGTERM}, said
     assert [*tmp_path.iterdir()] == []
     running = [*map(offspring.named, offspring.below(1))]
     assert not [words for words in running if str(tmp_path) in words]
