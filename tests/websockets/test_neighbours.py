@@ -211,6 +211,24 @@ def test_a_broker_needs_no_receipt_and_closes_after_an_error(run_async: Run) -> 
     run_async(talk())
 
 
+def test_a_broker_forgets_who_has_left(run_async: Run) -> None:
+    """Else whoever speaks next would be cut off: there is nobody to send it to."""
+
+    async def talk() -> None:
+        async with serve(
+            stomp.broker, "127.0.0.1", 0, subprotocols=[stomp.V12]
+        ) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            for _ in range(2):
+                async with connect(url, subprotocols=[stomp.V12]) as guest:
+                    await guest.send("SUBSCRIBE\nid:7\ndestination:/d\n\n\0")
+                    await guest.send("SEND\ndestination:/d\n\nbread\0")
+                    assert (await frame_of(guest)).cmd == "MESSAGE"
+        assert not stomp.subscribed["/d"]
+
+    run_async(talk())
+
+
 @claim(
     "alt-stomp",
     "STOMP 1.2, STOMP Frames",
