@@ -22,7 +22,7 @@ import pytest
 
 import processes
 from patience import BRIEF, PATIENCE
-from processes import SNIPPETS, Running, command, receive, run
+from processes import SNIPPETS, WITHOUT_A_THREAD, Running, command, receive, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -253,6 +253,16 @@ def test_the_number_of_clients_is_bounded() -> None:
         first.close()
         third.settimeout(PATIENCE)
         assert next_answer(third) == b"+MY TURN?"
+
+
+def test_a_client_for_whom_there_is_no_thread_is_let_go_and_the_next_is_served() -> (
+    None
+):
+    with running("--max-clients", "1", prefix=WITHOUT_A_THREAD) as server:
+        with server.connect() as client:
+            server.wait_for("^cannot serve.*: can't start new thread$")
+            assert client.recv(1) == b""
+        assert_serves(server)
 
 
 @posix

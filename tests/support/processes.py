@@ -24,6 +24,27 @@ ROOT = Path(__file__).resolve().parents[2]
 SNIPPETS, CONF = ROOT / "snippets", ROOT / "conf"
 PYTHON = [sys.executable, "-X", "dev", "-W", "error"]
 
+# A prefix for a server: it gets no thread for the first client, as when the system has
+# none left.
+WITHOUT_A_THREAD = [
+    *PYTHON,
+    "-c",
+    """
+import os, runpy, sys, threading
+
+def start(thread):
+    if thread.name == "connection":
+        threading.Thread.start = original
+        raise RuntimeError("can't start new thread")
+    original(thread)
+
+original, threading.Thread.start = threading.Thread.start, start
+del sys.argv[: sys.argv.index("error") + 1]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+""",
+]
+
 
 def command(program: str) -> list[str]:
     """Return the command that runs `part/name.py`."""

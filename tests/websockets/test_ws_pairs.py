@@ -38,7 +38,7 @@ from handbook.claims import claim
 from handbook.needs import reason
 from needing import needing, require
 from patience import BRIEF, PATIENCE
-from processes import Running, command, receive, run
+from processes import WITHOUT_A_THREAD, Running, command, receive, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -617,6 +617,18 @@ def test_a_server_without_descriptors_serves_again_when_they_come_back(
             assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
+
+
+def test_a_client_for_whom_there_is_no_thread_is_let_go_and_the_next_is_served() -> (
+    None
+):
+    with processes.running(
+        SERVERS[0], "--max-clients", "1", prefix=WITHOUT_A_THREAD
+    ) as server:
+        with server.connect() as client:
+            server.wait_for("^cannot serve.*: can't start new thread$")
+            assert client.recv(1) == b""
+        serves(server)
 
 
 def changed(tmp_path: Path, program: str, old: str, new: str) -> str:
