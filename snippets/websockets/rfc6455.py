@@ -607,7 +607,8 @@ class Connection(ABC):
     def _head(self) -> bytes | None:
         """Take the head of an HTTP message, without its last line, once it is whole."""
         end = self._in.find(b"\r\n\r\n", self._at)
-        if max(end, len(self._in) if end < 0 else 0) - self._at > MAX_HEAD:
+        least = len(self._in) - 3 if end < 0 else end  # some of the 4 may have come
+        if least - self._at > MAX_HEAD:
             too_large = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise HandshakeError(too_large, f"head of more than {MAX_HEAD} bytes")
         if end < 0:

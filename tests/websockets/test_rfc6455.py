@@ -446,6 +446,7 @@ BAD_REQUESTS: dict[str, tuple[Callable[[bytes], bytes], int]] = {
         400,
     ),
     "a key that is no base64": (lambda r: r.replace(b"dGhl", b"d*hl"), 400),
+    "a key with a character more": (lambda r: r.replace(b"dGhl", b"d*Ghl"), 400),
     "a key that is not ASCII": (lambda r: r.replace(b"dGhl", b"d\xe9hl"), 400),
     "a line feed in a field": (
         lambda r: r.replace(b"Host: ", b"X: a\nHost: b\r\nHost: "),
@@ -491,6 +492,18 @@ def test_a_bad_request_is_refused_with_its_status(name: str, sizes: list[int]) -
         assert b"\r\nUpgrade: websocket\r\n" in sent
         assert b"\r\nSec-WebSocket-Version: 13\r\n" in sent
     assert list(connection.events()) == []
+
+
+def test_the_longest_head_passes_however_it_is_cut() -> None:
+    room = rfc6455.MAX_HEAD - len(REQUEST.removesuffix(b"\r\n\r\n"))
+    longest = REQUEST.replace(b"Host:", b"X:" + b"x" * (room - 4) + b"\r\nHost:")
+    for size in range(rfc6455.MAX_HEAD, len(longest) + 1):
+        connection = ServerConnection()
+        (request,) = heard(connection, longest, [size])
+        assert isinstance(request, Request)
+        connection.accept()
+    (refused,) = heard(ServerConnection(), longest.replace(b"X:", b"X:x"), [])
+    assert isinstance(refused, Closed)
 
 
 def test_a_page_and_a_websocket_from_one_port() -> None:
@@ -647,6 +660,14 @@ def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
     (closed,) = connection.events()
     assert isinstance(closed, Closed)
     assert (closed.sent, closed.error) == (1009, "message too long, expanded")
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_window_that_zlib_cannot_have_is_refused_before_it_is_offered(
+    bits: int,
+) -> None:
+    with pytest.raises(ValueError, match=rf"^window_bits {bits}, not 9 to 15$"):
+        PermessageDeflate(window_bits=bits)
 
 
 def test_what_is_not_compressed_data_is_refused() -> None:

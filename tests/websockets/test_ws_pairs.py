@@ -177,6 +177,13 @@ def test_our_clients_talk_with_the_library(library_port: int) -> None:
         assert out == "'hello' -> 'hello'\n'한 🙂' -> '한 🙂'\n"
 
 
+def test_lines_of_input_are_sent_as_they_are(library_port: int) -> None:
+    argv = [*command(CLIENTS[0]), "--port", str(library_port)]
+    status, out, err = run(argv, stdin="bread \nX\n\n한".encode())
+    assert (status, err) == (0, "")
+    assert out == "'bread ' -> 'bread '\n'X' -> 'X'\n'' -> ''\n'한' -> '한'\n"
+
+
 @pytest.mark.parametrize(
     "host",
     ["127.0.0.1", pytest.param("::1", marks=needing("IPv6")), "localhost"],
@@ -207,7 +214,7 @@ def test_our_client_classes_talk_with_the_library(
     run_async(talk())
 
 
-def test_our_asyncio_client_talks_with_the_library_s_asyncio_server(
+def test_our_clients_know_what_was_agreed_and_how_it_ended(
     run_async: Callable[..., Any],
 ) -> None:
     async def answer(websocket: Any) -> None:
@@ -229,10 +236,21 @@ def test_our_asyncio_client_talks_with_the_library_s_asyncio_server(
                 assert await client.recv() == "go"
                 with pytest.raises(ws_aio_client.ClosedError) as closed:
                     await client.recv()
-                assert (closed.value.event.code, closed.value.event.reason) == (
-                    4000,
-                    "gone",
-                )
+                assert closed.value.event == rfc6455.Closed(4000, "gone", 4000)
+                with pytest.raises(ws_aio_client.ClosedError, match=r"closed before$"):
+                    await client.recv()
+            await asyncio.to_thread(in_a_thread, url)
+
+    def in_a_thread(url: str) -> None:
+        with ws_client.WebSocket(url, subprotocols=["a", "b"]) as client:
+            assert client.subprotocol == "b"
+            client.send("go")
+            assert client.recv() == "go"
+            with pytest.raises(ws_client.ClosedError) as closed:
+                client.recv()
+            assert closed.value.event == rfc6455.Closed(4000, "gone", 4000)
+            with pytest.raises(ws_client.ClosedError, match=r"closed before$"):
+                client.recv()
 
     run_async(talk())
 
