@@ -834,14 +834,25 @@ def test_the_asyncio_client_closes_while_a_task_receives(
     assert run_async(talk()) == ["one", "two"]
 
 
-def test_a_url_is_written_as_rfc_3986_wants_it(listener: socket.socket) -> None:
-    url = f"ws://127.0.0.1:{listener.getsockname()[1]}/a b/한?q=é&x=1%20"
-    with pytest.raises(TimeoutError):
-        ws_client.WebSocket(url, timeout=BRIEF)
+@pytest.mark.parametrize("program", CLIENTS, ids=["sockets", "asyncio"])
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/a b/한?q=é&x=1%20", b"/a%20b/%ED%95%9C?q=%C3%A9&x=1%20"),
+        ("", b"/"),
+        ("?x", b"/?x"),
+    ],
+)
+def test_a_url_is_written_as_rfc_3986_wants_it(
+    program: str, path: str, target: bytes, listener: socket.socket
+) -> None:
+    url = f"ws://127.0.0.1:{listener.getsockname()[1]}{path}"
+    asked = run([*command(program), "--url", url, "--timeout", str(BRIEF), "hello"])
+    assert (asked[0], asked[1]) == (1, "")
     sock, _ = listener.accept()
     with sock:
         line = sock.recv(4096).split(b"\r\n")[0]
-    assert line == b"GET /a%20b/%ED%95%9C?q=%C3%A9&x=1%20 HTTP/1.1"
+    assert line == b"GET " + target + b" HTTP/1.1"
 
 
 @pytest.mark.parametrize("program", CLIENTS, ids=["sockets", "asyncio"])
