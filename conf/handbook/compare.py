@@ -164,6 +164,9 @@ def _candidates(
 
 # The form in which two runs are compared
 
+_VARYING = r"<(?:int|seconds|port \d+|pid \d+)>"
+_BEFORE = re.compile(rf" {{2,}}(?={_VARYING})")
+_AFTER = re.compile(rf"({_VARYING}) {{2,}}")
 _CALL = re.compile(r"^(\w+)\(\) -> \{int\b")  # of a template, the call that varies
 
 
@@ -175,8 +178,11 @@ def _declared(events: list[Event], varies: tuple[Varies, ...]) -> list[Event]:
     kept: list[Event] = []
     some = False
     for event in events:
-        if event["call"] in calls and isinstance(event.get("result"), int):
+        call = _CALLS_ALIKE.get(event["call"], event["call"])
+        if call in calls and isinstance(event.get("result"), int):
             event, some = {**event, "result": "<int>"}, True  # noqa: PLW2901
+        if call in calls and "stream" in event:
+            event = {**event, "stream": {"bytes": "<int>"}}  # noqa: PLW2901
         if some and "kernel" in event:
             rows = [
                 {**row, "unread": "some"} if row.get("unread") else row
@@ -199,7 +205,9 @@ def masked(recording: Recording, snippet: Snippet) -> dict[str, Any]:
             name = f"<{names.of(kind, known)}>" if colon else mark.name
             pieces += [text[last : mark.start], name]
             last = mark.end
-        transcripts[role] = "".join([*pieces, text[last:]])
+        told = "".join([*pieces, text[last:]])
+        # In a table, a number with fewer digits has more blanks around it.
+        transcripts[role] = _AFTER.sub(r"\1 ", _BEFORE.sub(" ", told))
     lanes = {}
     alone = recording.alone
     netlink = {

@@ -3,6 +3,7 @@
 Neither ping_timeout nor close_timeout ends that connection (websockets 17.4).
 
 Needs: pip install websockets
+Varies: recv() -> {int} bytes of what the kernel had room for
 """
 
 import asyncio

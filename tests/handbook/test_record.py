@@ -205,6 +205,29 @@ def test_what_is_declared_of_a_calls_result_is_declared_of_the_call(
     assert bool(compare.diff(here, there, read)) is not declared
 
 
+@pytest.mark.parametrize("printed", ["f'size {n:<9}here'", "f'{n:>9} is the size'"])
+def test_the_blanks_around_a_number_that_varies_are_not_compared(
+    program: Write, printed: str
+) -> None:
+    read = program(f'''
+        """Prints a table.
+
+        Varies: {"size {int}" if "size {" in printed else "{int} is the size"}
+        """
+
+        n = 131_072
+        print({printed})
+    ''')
+    here = record.run(read)
+    text = here.transcripts[""].replace("131072", "65536")
+    wider = ("65536", " 65536") if ">9" in printed else ("65536", "65536 ")
+    padded = text.replace(*wider)
+    there = dataclasses.replace(here, transcripts={"": padded})
+    assert compare.diff(here, there, read) == ""
+    other = dataclasses.replace(here, transcripts={"": padded.replace("size", "s ize")})
+    assert compare.diff(here, other, read)
+
+
 def test_threads_are_lanes_with_their_names(program: Write) -> None:
     made = record.run(
         program('''
