@@ -59,11 +59,19 @@ def test_a_page_is_complete_without_javascript(
     context = new_context(java_script_enabled=False, reduced_motion="reduce")
     page = context.new_page()
     page.set_viewport_size({"width": 1280, "height": 800})
+    timelines = 0
     for name in opened:
         page.goto(site_url + name)
         assert page.locator("article h1").is_visible(), name
         assert page.locator(".sidebar-tree a").first.is_visible(), name
         assert not page.locator(".theme-toggle:visible").count(), name
+        if page.locator("figure.timeline").count():
+            timelines += 1
+            assert page.locator("figure.timeline svg").first.is_visible(), name
+            buttons = page.locator("figure.timeline button").count()
+            assert not buttons, (name, "a button that does nothing")
+            assert not page.locator(".tl-later").count(), name
+    assert timelines, "no page has a timeline"
     page.set_viewport_size({"width": 390, "height": 800})
     assert not page.locator(".sidebar-tree a").first.is_visible()
     page.locator(".nav-overlay-icon").click()

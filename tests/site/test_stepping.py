@@ -183,21 +183,6 @@ def test_the_keys_step_too(
     assert count.inner_text() == f"{rows} steps", "Alt and an arrow is the browser's"
 
 
-def test_without_javascript_the_picture_is_as_it_was(
-    built_site: Path,
-    opened: list[str],
-    site_url: str,
-    new_context: Callable[..., BrowserContext],
-) -> None:
-    page = new_context(java_script_enabled=False).new_page()
-    for name in with_timelines(built_site, opened):
-        page.goto(site_url + name)
-        figure = page.locator("figure.timeline").first
-        assert figure.locator("svg").is_visible()
-        assert not figure.locator("button").count(), "a button that does nothing"
-        assert not figure.locator(".tl-later").count()
-
-
 def test_before_the_first_step_the_whole_picture_shows(
     site_url: str, new_context: Callable[..., BrowserContext]
 ) -> None:
