@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import building
 from handbook import claims, conduct, recordings, snippet
 
 if TYPE_CHECKING:
@@ -88,7 +89,10 @@ def _keep_the_shown(root: Path) -> None:
 def small_handbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy three chapters with all that they rest on, once."""
     root = tmp_path_factory.mktemp("handbook")
-    for folder in ("docs", "snippets", "tests", "conf"):
+    # With what Python has compiled, but for what another process is just writing.
+    half = shutil.ignore_patterns("*.pyc.*")
+    shutil.copytree(ROOT / "conf", root / "conf", ignore=half)
+    for folder in ("docs", "snippets", "tests"):
         shutil.copytree(
             ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
@@ -122,6 +126,32 @@ def repository(small_handbook: Path, tmp_path: Path) -> Path:
     """Copy what pages are made of; the test may change anything in it."""
     shutil.copytree(small_handbook, tmp_path, dirs_exist_ok=True)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def built_once(
+    small_handbook: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """Build the copy, strictly; where it was built, and what then was there."""
+    here = tmp_path_factory.mktemp("built") / "handbook"
+    shutil.copytree(small_handbook, here)
+    building.build(here)
+    kept = here.with_name("kept")
+    shutil.copytree(here, kept)
+    return here, kept
+
+
+@pytest.fixture
+def built(built_once: tuple[Path, Path]) -> Path:
+    """Give a copy with its site, from which a build goes on; change anything in it.
+
+    Sphinx goes on only in the folder in which it began: all tests of a process get the
+    same one, each as it was after that first build, down to the times of the files.
+    """
+    here, kept = built_once
+    shutil.rmtree(here)
+    shutil.copytree(kept, here)
+    return here
 
 
 @pytest.fixture

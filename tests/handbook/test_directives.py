@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 from bs4 import BeautifulSoup
 
-from handbook import boxes, recordings, snippet
+from building import SITE, build, sphinx
+from handbook import boxes, claims, recordings, snippet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def build(repository: Path) -> Path:
-    """Build the copy's site; incremental from the second time on."""
-    out = repository / "out"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "sphinx", "-n", "-W", "--keep-going", "-q"),
-            *("-c", "conf", "-d", str(repository / "doctrees"), "docs", str(out)),
-        ],
-        cwd=repository,
-        env={**os.environ, "PYTHONPATH": str(repository / "conf")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return out
-
-
 def rewritten(repository: Path) -> set[str]:
     """Build again and say which pages were written."""
-    out = repository / "out"
+    out = repository / SITE
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.html")}
     build(repository)
     return {
@@ -61,9 +40,9 @@ def change(path: Path, old: str, new: str) -> None:
 
 
 @pytest.fixture
-def marked(repository: Path) -> Path:
+def marked(built: Path) -> Path:
     """Put a region into a program and show it."""
-    program = repository / "snippets/listening/demux.py"
+    program = built / "snippets/listening/demux.py"
     change(
         program,
         '        bob.sendall(b"bob was here")\n'
@@ -72,11 +51,11 @@ def marked(repository: Path) -> Path:
         '        alice.sendall(b"alice was here")\n        # [/write]\n',
     )
     change(
-        repository / "docs/listening/two-kinds-of-socket.md",
+        built / "docs/listening/two-kinds-of-socket.md",
         "listening/demux.py\n```",
         "listening/demux.py\n:region: write\n```",
     )
-    return repository
+    return built
 
 
 def test_an_excerpt_shows_its_lines_and_gives_the_whole_program(marked: Path) -> None:
@@ -116,8 +95,8 @@ def test_the_whole_of_a_long_program_has_a_page_of_its_own(marked: Path) -> None
     assert not (out / "programs/listening/demux.html").exists()
 
 
-def test_timeline_links_lead_to_the_lines_that_made_the_calls(repository: Path) -> None:
-    soup = page(build(repository), "sockets/a-conversation")
+def test_timeline_links_lead_to_the_lines_that_made_the_calls(built: Path) -> None:
+    soup = page(built / SITE, "sockets/a-conversation")
     for step in soup.select("figure.timeline svg a"):
         line = soup.select_one(str(step["href"]))
         assert line is not None, step["href"]
@@ -125,9 +104,9 @@ def test_timeline_links_lead_to_the_lines_that_made_the_calls(repository: Path) 
         assert call is None or call[1] in line.get_text()
 
 
-def test_what_varies_is_marked_and_only_that(repository: Path) -> None:
-    soup = page(build(repository), "listening/two-kinds-of-socket")
-    made = recordings.load(snippet.by_id("listening/close_listener", repository))
+def test_what_varies_is_marked_and_only_that(built: Path) -> None:
+    soup = page(built / SITE, "listening/two-kinds-of-socket")
+    made = recordings.load(snippet.by_id("listening/close_listener", built))
     box = next(
         box for box in soup.select(".recorded") if "still there?" in box.get_text()
     )
@@ -135,13 +114,11 @@ def test_what_varies_is_marked_and_only_that(repository: Path) -> None:
     marked = {mark.get_text() for mark in box.select(".varies")}
     assert marked == {str(port) for port in made.ports} & marked
     assert marked
-    assert not page(repository / "out", "sockets/a-conversation").select(
-        ".varies:empty"
-    )
+    assert not page(built / SITE, "sockets/a-conversation").select(".varies:empty")
 
 
-def test_every_link_of_a_claim_leads_to_its_entry(repository: Path) -> None:
-    out = build(repository)
+def test_every_link_of_a_claim_leads_to_its_entry(built: Path) -> None:
+    out = built / SITE
     found = 0
     for path in out.rglob("*.html"):
         soup = BeautifulSoup(path.read_text(), "html.parser")
@@ -153,16 +130,12 @@ def test_every_link_of_a_claim_leads_to_its_entry(repository: Path) -> None:
     assert found > 20
 
 
-def test_the_ledger_is_never_green_by_default(repository: Path) -> None:
-    out = build(repository)
+def test_the_ledger_is_never_green_by_default(built: Path) -> None:
+    out = built / SITE
     outcomes = page(out, "reference/claims/listening").select(".outcome")
     assert outcomes
     assert {o.get_text() for o in outcomes} == {"not run for this build"}
-    results = repository / "build"
-    results.mkdir()
-    from handbook import claims  # noqa: PLC0415
-
-    made = claims.collect(repository)["ready-after-bind"]
+    made = claims.collect(built)["ready-after-bind"]
     claims.save_results(
         {
             made.id: {
@@ -173,56 +146,53 @@ def test_the_ledger_is_never_green_by_default(repository: Path) -> None:
                 "code": made.fingerprint,
             }
         },
-        repository,
+        built,
     )
-    assert rewritten(repository) >= {"reference/claims/listening.html"}
+    assert rewritten(built) >= {"reference/claims/listening.html"}
     soup = page(out, "reference/claims/listening")
     (entry,) = soup.select("#claim-ready-after-bind .outcome")
     assert entry.get_text() == "failed on Python 3.11.0, Linux 6, 2026-01-01"
 
 
-def test_an_edit_rewrites_the_pages_concerned_and_no_other(repository: Path) -> None:
-    build(repository)
-    assert rewritten(repository) == set()
-    change(repository / "snippets/listening/demux.py", "one port,", "one single port,")
-    assert rewritten(repository) == {
+def test_an_edit_rewrites_the_pages_concerned_and_no_other(built: Path) -> None:
+    assert rewritten(built) == set()
+    change(built / "snippets/listening/demux.py", "one port,", "one single port,")
+    assert rewritten(built) == {
         "listening/two-kinds-of-socket.html",
         "listening/index.html",
     }
-    recorded = repository / "snippets/sockets/recorded/who_calls_accept.txt"
+    recorded = built / "snippets/sockets/recorded/who_calls_accept.txt"
     change(recorded, "accept()", "accept( )")
-    assert rewritten(repository) == {
+    assert rewritten(built) == {
         "sockets/a-conversation.html",
         "sockets/index.html",
     }
-    build(repository)
-    change(repository / "conf/handbook/story.py", '"no fd yet"', '"no descriptor"')
-    assert "listening/before-accept.html" in rewritten(repository)
+    change(built / "conf/handbook/story.py", '"no fd yet"', '"no descriptor"')
+    assert "listening/before-accept.html" in rewritten(built)
 
 
-def test_a_fragment_says_why_and_is_shown_as_code(repository: Path) -> None:
+def test_a_fragment_says_why_and_is_shown_as_code(built: Path) -> None:
     change(
-        repository / "docs/about/how-to-read.md",
+        built / "docs/about/how-to-read.md",
         "## Timelines",
         "```{code-block} python\n:fragment: no such module exists\n\nimport tea\n"
         "```\n\n## Timelines",
     )
-    assert "import tea" in page(build(repository), "about/how-to-read").get_text()
+    assert "import tea" in page(build(built), "about/how-to-read").get_text()
 
 
 def test_another_page_of_the_ledger_takes_the_claims_of_a_chapter(
-    repository: Path,
+    built: Path,
 ) -> None:
-    build(repository)
-    folder = repository / "docs/reference/claims"
-    whole = page(repository / "out", "reference/claims/listening")
+    folder = built / "docs/reference/claims"
+    whole = page(built / SITE, "reference/claims/listening")
     before = {str(entry["id"]) for entry in whole.select(".ledger-entry")}
     (folder / "waiting.md").write_text(
         '---\nshort: "Claims: waiting"\ndescription: "Claims about waiting."\n---\n\n'
         "# Claims: waiting\n\n```{ledger} listening\n:tests: before_accept\n```\n"
     )
     change(folder / "index.md", "\nlistening\n", "\nlistening\nwaiting\n")
-    out = build(repository)
+    out = build(built)
     rest, taken = (
         {str(entry["id"]) for entry in page(out, name).select(".ledger-entry")}
         for name in ("reference/claims/listening", "reference/claims/waiting")
@@ -253,40 +223,27 @@ def test_the_form_names_every_directive_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
-def test_a_page_waits_for_the_test_of_its_claim(
-    repository: Path, processes: str
-) -> None:
+def test_a_page_waits_for_the_test_of_its_claim(built: Path, processes: str) -> None:
     """Pages read by another process are remembered, too."""
     for number in range(6):  # fewer pages than six are read by one process
-        extra = repository / f"docs/extra{number}.md"
+        extra = built / f"docs/extra{number}.md"
         extra.write_text(f"---\norphan:\n---\n# Extra {number}\n\nNo words.\n")
     name = "docs/listening/before-accept.md"
-    change(repository / name, "```{claim} not-connected", "```{claim} nt-connected")
-    command = [
-        *(sys.executable, "-m", "sphinx", "-n", "-q", "-j", processes),
-        *("-c", "conf", "-d", str(repository / "doctrees"), "docs", "out"),
-    ]
+    change(built / name, "```{claim} not-connected", "```{claim} nt-connected")
 
     def said() -> str:
-        done = subprocess.run(
-            command,
-            cwd=repository,
-            env={**os.environ, "PYTHONPATH": str(repository / "conf")},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
-        return done.stderr
+        status, words = sphinx(built, "-j", processes)
+        assert status == 0, words
+        return words
 
     assert "no test claims nt-connected-during-listen" in said()
     # In a file of its own: on the others the page depends already.
-    (repository / "tests/listening/test_later.py").write_text(
+    (built / "tests/listening/test_later.py").write_text(
         "from handbook.claims import claim\n\n\n"
         '@claim("nt-connected-during-listen", "listen(2)")\n'
         "def test_it_at_last() -> None:\n"
         '    """At last there is a test."""\n'
     )
     assert "no test claims" not in said()
-    shown = page(repository / "out", "listening/before-accept")
+    shown = page(built / SITE, "listening/before-accept")
     assert "At last there is a test." in shown.get_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -15,12 +16,14 @@ from handbook import check_programs, errors, pages, record, recordings
 from handbook.snippet import ROOT, by_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="recordings are made on Linux"),
-    pytest.mark.usefixtures("any_conduct"),
-]
+    from bs4 import Tag
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="recordings are made on Linux"
+)
 
 REFUSED = '''\
 """Dials a port on which nobody listens."""
@@ -35,7 +38,7 @@ with socket.socket() as unheard, socket.socket() as client:
     except OSError as error:
         print("connect", error, sep="   ")
     try:
-        client.bind(("127.0.0.1", 65536))
+        client.bind(("127.0.0.1", 65536))  # port: there is none of that number
     except OverflowError as error:
         print("bind", f"{type(error).__name__}: {error}", sep="   ")
 print("a line with one column")
@@ -57,18 +60,26 @@ PAGE = """\
 """
 
 
-@pytest.fixture
-def handbook(tmp_path: Path) -> Path:
-    """A handbook of one page and two recorded programs."""
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Record the two programs once."""
+    root = tmp_path_factory.mktemp("recorded")
     for name, text in (("demo/refused", REFUSED), (errors.NUMBERS, NUMBERS)):
-        path = tmp_path / "snippets" / f"{name}.py"
+        path = root / "snippets" / f"{name}.py"
         path.parent.mkdir(parents=True)
         path.write_text(text)
-        snippet = by_id(name, tmp_path)
+        snippet = by_id(name, root)
         record.save(snippet, record.run(snippet))
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs/redirects.txt").touch()
-    (tmp_path / "tests").mkdir()
+    (root / "docs").mkdir()
+    (root / "docs/redirects.txt").touch()
+    (root / "tests").mkdir()
+    return root
+
+
+@pytest.fixture
+def handbook(recorded: Path, tmp_path: Path) -> Path:
+    """A handbook of one page and two recorded programs."""
+    shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -95,87 +106,121 @@ def fence(directive: str, *body: str) -> str:
     return "\n".join([f"```{{{directive.replace(' ', '} ', 1)}", *body, "```", ""])
 
 
-def test_an_error_is_told_with_its_text_calls_and_programs(handbook: Path) -> None:
-    soup, said = build(handbook, fence("provoked ECONNREFUSED"))
+SHOWN = {
+    "numbered": fence("provoked ECONNREFUSED"),
+    "without-a-number": fence("provoked OverflowError"),
+    "not-provoked": fence("provoked EACCES", ":not-provoked: needs <another> user"),
+    "a-table": fence("recorded demo/refused", ":table: what | came of it"),
+    "drawn": fence("chart demo/refused", "A caption.")
+    + fence(
+        "number-line Numbers",
+        "a standard | low | 0-99",
+        "here | drawn | demo/refused | from {first} to {last}",
+        "here | rest | demo/refused | and from {first}",
+        "here | none | demo/refused | from {next} to",
+    ),
+}
+"""What can be looked up, by the ids of the sections that show it."""
+
+
+@pytest.fixture(scope="module")
+def shown(
+    recorded: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Tag]:
+    """Build one page of all that can be looked up, and give its sections."""
+    root = tmp_path_factory.mktemp("shown")
+    shutil.copytree(recorded, root, dirs_exist_ok=True)
+    sections = (f"## {name.replace('-', ' ')}\n\n{SHOWN[name]}\n" for name in SHOWN)
+    soup, said = build(root, "".join(sections))
     assert said == ""
-    told = [" ".join(row.get_text(" ").split()) for row in soup.select("dl div")]
+
+    def section(name: str) -> Tag:
+        (found,) = soup.select(f"section:has(> h2#{name})")
+        return found
+
+    return section
+
+
+def test_an_error_is_told_with_its_text_calls_and_programs(
+    shown: Callable[[str], Tag],
+) -> None:
+    section = shown("numbered")
+    told = [" ".join(row.get_text(" ").split()) for row in section.select("dl div")]
     assert told == [
         "Reads ConnectionRefusedError: [Errno 111] Connection refused",
         "Raised by connect()",
         "Provoked by refused.py in Looked up",
     ]
-    link = soup.select_one("dl.looked-up a")
+    link = section.select_one("dl.looked-up a")
     assert link is not None
     anchor = str(link["href"]).partition("#")[2]
-    assert soup.find(id=anchor) is not None
+    (page,) = section.find_parents("html")
+    assert page.find(id=anchor) is not None
 
 
-def test_an_error_without_a_number_goes_by_its_class(handbook: Path) -> None:
-    soup, said = build(handbook, fence("provoked OverflowError"))
-    assert said == ""
-    told = soup.select_one("dl.looked-up")
+def test_an_error_without_a_number_goes_by_its_class(
+    shown: Callable[[str], Tag],
+) -> None:
+    told = shown("without-a-number").select_one("dl.looked-up")
     assert told is not None
     assert "OverflowError: bind(): port must be 0-65535." in told.get_text()
 
 
-@pytest.mark.parametrize(
-    ("fenced", "says"),
-    [
-        (fence("provoked EACCES"), "no recorded program provokes EACCES"),
-        (
-            fence("provoked ECONNREFUSED", ":not-provoked: too hard"),
-            "ECONNREFUSED is provoked by demo/refused",
-        ),
-        (
-            fence("provoked EPIPE", ":not-provoked: not here"),
-            "reference/error_numbers prints no EPIPE",
-        ),
-        (
-            fence("chart reference/error_numbers", "Words."),
-            "snippets/reference/error_numbers.py printed no row that can be drawn",
-        ),
-        (
-            fence("recorded demo/refused", ":table: a | b | c"),
-            "no line of demo/refused has 3 columns",
-        ),
-        (
-            fence("number-line N", "a | b | c"),
-            "index.md:7: no band: 'a | b | c'",
-        ),
-        (
-            fence("number-line N", "a | b | demo/refused | up to {last}"),
-            "index.md:7: snippets/demo/refused.py printed nothing like 'up to {last}'",
-        ),
-        (fence("number-line N", "a | b | 5-9", "a | c | 7-12"), "b and c overlap"),
-    ],
-)
-def test_what_cannot_be_looked_up_is_told(
-    handbook: Path, fenced: str, says: str
-) -> None:
-    _, said = build(handbook, fenced)
-    assert says in said
-    assert "To mend it: " in said
+REFUSALS = [
+    (fence("provoked EACCES"), "no recorded program provokes EACCES"),
+    (
+        fence("provoked ECONNREFUSED", ":not-provoked: too hard"),
+        "ECONNREFUSED is provoked by demo/refused",
+    ),
+    (
+        fence("provoked EPIPE", ":not-provoked: not here"),
+        "reference/error_numbers prints no EPIPE",
+    ),
+    (
+        fence("chart reference/error_numbers", "Words."),
+        "snippets/reference/error_numbers.py printed no row that can be drawn",
+    ),
+    (
+        fence("recorded demo/refused", ":table: a | b | c"),
+        "no line of demo/refused has 3 columns",
+    ),
+    (
+        fence("number-line N", "a | b | c"),
+        "index.md:<line>: no band: 'a | b | c'",
+    ),
+    (
+        fence("number-line N", "a | b | demo/refused | up to {last}"),
+        "index.md:<line>: snippets/demo/refused.py printed nothing like 'up to {last}'",
+    ),
+    (fence("number-line N", "a | b | 5-9", "a | c | 7-12"), "b and c overlap"),
+]
+"""Fences, and what is said of them; <line> is that of the first within."""
 
 
-def test_an_error_that_is_not_provoked_says_why(handbook: Path) -> None:
-    soup, said = build(
-        handbook, fence("provoked EACCES", ":not-provoked: needs <another> user")
-    )
-    assert said == ""
-    told = soup.select_one("dl.looked-up")
+def test_what_cannot_be_looked_up_is_told(handbook: Path) -> None:
+    text, wanted = "", []
+    for fenced, says in REFUSALS:
+        line = (PAGE + text).count("\n") + 2
+        wanted.append(says.replace("<line>", str(line)))
+        text += f"{fenced}\n"
+    _, said = build(handbook, text)
+    for says in wanted:
+        _, found, after = said.partition(says)
+        assert found, (says, said)
+        assert "To mend it: " in after.partition("index.md:")[0], (says, said)
+
+
+def test_an_error_that_is_not_provoked_says_why(shown: Callable[[str], Tag]) -> None:
+    told = shown("not-provoked").select_one("dl.looked-up")
     assert told is not None
     assert "Permission denied" in told.get_text()
     assert "needs <another> user" in told.get_text()
 
 
-def test_an_output_can_be_a_table(handbook: Path) -> None:
-    soup, said = build(
-        handbook, fence("recorded demo/refused", ":table: what | came of it")
-    )
-    assert said == ""
+def test_an_output_can_be_a_table(shown: Callable[[str], Tag]) -> None:
     rows = [
         [cell.get_text() for cell in row.select("th, td")]
-        for row in soup.select("table.looked-up tr")
+        for row in shown("a-table").select("table.looked-up tr")
     ]
     assert rows == [
         ["what", "came of it"],
@@ -184,20 +229,10 @@ def test_an_output_can_be_a_table(handbook: Path) -> None:
     ]
 
 
-def test_a_chart_and_a_number_line_are_drawn_from_a_recording(handbook: Path) -> None:
-    soup, said = build(
-        handbook,
-        fence("chart demo/refused", "A caption.")
-        + fence(
-            "number-line Numbers",
-            "a standard | low | 0-99",
-            "here | drawn | demo/refused | from {first} to {last}",
-            "here | rest | demo/refused | and from {first}",
-            "here | none | demo/refused | from {next} to",
-        ),
-    )
-    assert said == ""
-    chart, line = soup.select("figure.chart")
+def test_a_chart_and_a_number_line_are_drawn_from_a_recording(
+    shown: Callable[[str], Tag],
+) -> None:
+    chart, line = shown("drawn").select("figure.chart")
     assert "A caption." in chart.get_text()
     assert "5.9 us" in chart.get_text()
     assert (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import building
 from handbook import check, compare, record, recordings, snippet
 
 if TYPE_CHECKING:
@@ -562,25 +563,32 @@ def test_a_claim_that_cannot_be_read_is_not_run_unnoticed(repository: Path) -> N
     assert "the claim ready-after-bind cannot be read from the file" in said
 
 
-BUILD = ("sphinx", "-n", "-W", "--keep-going", "-q", "-c", "conf", "docs", "out")
+def refused(repository: Path) -> str:
+    """Build what is broken, strictly; what was said of it."""
+    status, said = building.strictly(repository)
+    assert status != 0
+    return said
 
 
-def test_the_build_names_the_line_of_a_broken_include(repository: Path) -> None:
-    page = repository / CHAPTER
+def test_the_build_names_the_line_of_each_fault_and_its_mend(built: Path) -> None:
+    page, other = built / CHAPTER, built / "docs/sockets/a-conversation.md"
     change(page, "listening/listen_returns.py", "listening/listen_return.py")
-    line = line_of(page, "listen_return.py")
-    said = run(repository, *BUILD)
-    assert f"before-accept.md:{line}: " in said
-    assert "is no program of snippets/" in said
-    assert "To mend it: name a file there" in said
-
-
-def test_the_build_says_how_to_mend_a_link_to_what_is_gone(repository: Path) -> None:
-    page = repository / CHAPTER
     gone = "[a](#gone) [b](two-kinds-of-socket.md#gone) [c](nope.md)"
     change(page, "## Often said", f"{gone} {{term}}`nope`\n\n## Often said")
+    change(
+        page, "## Often said", "{trem}`SYN`\n\n```{notise}\n- x\n```\n\n## Often said"
+    )
+    change(page, "```{claim} not-connected", "```{claim} nt-connected")
+    (built / "snippets/listening/recorded/listen_returns.txt").unlink()
+    change(other, ":waits: accept, recv", ":waits: accept, bind")
+    said = refused(built)
+
+    # An include of what is not there
+    assert f"before-accept.md:{line_of(page, 'listen_return.py')}: " in said
+    assert "is no program of snippets/" in said
+    assert "To mend it: name a file there" in said
+    # Links to what is gone
     line = line_of(page, gone)
-    said = run(repository, *BUILD)
     for words in (
         "cross-reference target not found: 'gone'\n",
         "local id not found in doc 'listening/two-kinds-of-socket': 'gone'\n",
@@ -591,26 +599,16 @@ def test_the_build_says_how_to_mend_a_link_to_what_is_gone(repository: Path) -> 
         _, found, after = said.partition(words)
         assert found, words
         assert after.startswith("  To mend it: ")
-
-
-def test_the_build_says_how_to_mend_a_name_that_is_none(repository: Path) -> None:
-    page = repository / CHAPTER
-    change(
-        page, "## Often said", "{trem}`SYN`\n\n```{notise}\n- x\n```\n\n## Often said"
-    )
-    said = run(repository, *BUILD)
+    # Names that are none
     for words in ('text role "trem"', "directive type: 'notise'"):
         assert "  To mend it: take " in said.partition(words)[2].partition("WARNING")[0]
-
-
-def test_the_build_names_an_unknown_claim_and_a_missing_recording(
-    repository: Path,
-) -> None:
-    change(repository / CHAPTER, "```{claim} not-connected", "```{claim} nt-connected")
-    (repository / "snippets/listening/recorded/listen_returns.txt").unlink()
-    said = run(repository, *BUILD)
+    # An unknown claim, and a recording that is missing
     assert "no test claims nt-connected-during-listen" in said
     assert "make record S=listening/listen_returns" in said
+    # A wait that the recorded run did not have
+    line = line_of(other, "{timeline} sockets/conversation")
+    assert f"a-conversation.md:{line}: :waits: bind, which did not wait" in said
+    assert "make record S=sockets/conversation" in said
 
 
 def test_the_build_reports_a_faulty_program_and_claim_and_does_not_crash(
@@ -622,42 +620,22 @@ def test_the_build_reports_a_faulty_program_and_claim_and_does_not_crash(
         '"ready-after-bind"',
         '"Ready after bind"',
     )
-    said = run(repository, *BUILD)
+    said = refused(repository)
     assert "snippets/listening/demux.py:7: not Python" in said
     assert "'Ready after bind' is no claim id" in said
     assert "Please also report" not in said
 
 
-def test_a_page_waits_for_what_it_names(repository: Path) -> None:
-    program = repository / "snippets/listening/listen_returns.py"
-    test = repository / "tests/listening/test_before_accept.py"
+def test_a_page_waits_for_what_it_names(built: Path) -> None:
+    program = built / "snippets/listening/listen_returns.py"
+    test = built / "tests/listening/test_before_accept.py"
     text, claims = program.read_text(), test.read_text()
     program.unlink()
     change(test, '"ready-after-bind"', '"bound-is-enough"')
-    run(repository, *BUILD)
+    refused(built)
     program.write_text(text)
     test.write_text(claims)
-    done = subprocess.run(
-        [sys.executable, "-m", *BUILD],
-        cwd=repository,
-        env={**os.environ, "PYTHONPATH": str(repository / "conf")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    page = (repository / "out/listening/before-accept.html").read_text()
+    site = building.build(built)
+    page = (site / "listening/before-accept.html").read_text()
     assert "snippet-listening-listen_returns" in page
     assert "#claim-ready-after-bind" in page
-
-
-def test_the_build_refuses_a_wait_that_the_recorded_run_did_not_have(
-    repository: Path,
-) -> None:
-    page = repository / "docs/sockets/a-conversation.md"
-    change(page, ":waits: accept, recv", ":waits: accept, bind")
-    line = line_of(page, "{timeline} sockets/conversation")
-    said = run(repository, *BUILD)
-    assert f"a-conversation.md:{line}: :waits: bind, which did not wait" in said
-    assert "make record S=sockets/conversation" in said

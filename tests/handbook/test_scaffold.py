@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import building
+from building import SITE
 from handbook import check, pages, record, scaffold
 from handbook.problem import Problem
 from patience import PATIENCE
@@ -43,26 +45,20 @@ def run(root: Path, *arguments: str) -> tuple[int, str]:
 
 
 @linux
-def test_a_new_chapter_is_green_at_once(repository: Path) -> None:
-    status, said = run(
-        repository, "handbook", "new-chapter", "sockets", "a-new-question"
-    )
+def test_a_new_chapter_is_green_at_once(built: Path) -> None:
+    status, said = run(built, "handbook", "new-chapter", "sockets", "a-new-question")
     assert status == 0, said
     assert "make chapter C=sockets/a-new-question" in said
-    assert check.problems(repository) == []
-    status, said = run(repository, "handbook", "check")
+    assert check.problems(built) == []
+    status, said = run(built, "handbook", "check")
     assert status == 0, said
-    status, said = run(
-        *(repository, "sphinx", "-n", "-W", "--keep-going", "-q"),
-        *("-c", "conf", "docs", "out"),
-    )
-    assert (status, said) == (0, "")
-    page = (repository / "out/sockets/a-new-question.html").read_text()
+    assert building.strictly(built) == (0, "")
+    page = (built / SITE / "sockets/a-new-question.html").read_text()
     assert "client: connect() -&gt; [Errno 111] Connection refused" in page
     assert "<svg" in page
     assert "To do" not in page
     status, said = run(
-        *(repository, "pytest", "-q", "-p", "no:cacheprovider"),
+        *(built, "pytest", "-q", "-p", "no:cacheprovider"),
         *("tests/sockets/test_a_new_question.py", "tests/test_recordings.py"),
         *("-k", "new_question or agree"),
     )
@@ -72,31 +68,27 @@ def test_a_new_chapter_is_green_at_once(repository: Path) -> None:
 
 @linux
 def test_a_new_part_is_green_at_once_and_named_where_parts_are(
-    repository: Path,
+    built: Path,
 ) -> None:
-    scaffold.new_chapter("mail", "first-words", repository)
-    scaffold.new_chapter("mail", "second-words", repository)
-    assert check.problems(repository) == []
+    scaffold.new_chapter("mail", "first-words", built)
+    scaffold.new_chapter("mail", "second-words", built)
+    assert check.problems(built) == []
     linted = subprocess.run(
         [Path(sys.executable).with_name("rumdl"), "check", "docs/mail"],
-        cwd=repository,
+        cwd=built,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
         check=False,
     )
     assert linted.returncode == 0, linted.stdout
-    index = (repository / "docs/index.md").read_text()
+    index = (built / "docs/index.md").read_text()
     assert re.search(r"caption: Chapters\n(.*\n)*?mail/index\n```", index)
-    assert "first-words\nsecond-words\n```" in (
-        repository / "docs/mail/index.md"
-    ).read_text("utf-8")
-    status, said = run(
-        *(repository, "sphinx", "-n", "-W", "--keep-going", "-q"),
-        *("-c", "conf", "docs", "out"),
+    assert "first-words\nsecond-words\n```" in (built / "docs/mail/index.md").read_text(
+        "utf-8"
     )
-    assert (status, said) == (0, "")
-    ledger = (repository / "out/reference/claims/mail.html").read_text()
+    assert building.strictly(built) == (0, "")
+    ledger = (built / SITE / "reference/claims/mail.html").read_text()
     assert 'id="claim-second-words-last-words"' in ledger
 
 

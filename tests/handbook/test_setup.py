@@ -7,7 +7,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 from typing import TYPE_CHECKING
+
+import pytest
 
 from handbook.snippet import ROOT
 
@@ -45,10 +48,34 @@ def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
     assert (here / ".venv/bin/python").exists()
 
 
-def test_packages_that_cannot_be_had_leave_no_half_environment(tmp_path: Path) -> None:
+@pytest.fixture
+def python_that_lends_its_pip(tmp_path: Path) -> Path:
+    """Write a Python whose environments have our pip: to install one takes seconds."""
+    lent = sysconfig.get_path("purelib")
+    path = tmp_path / "python"
+    path.write_text(
+        f"""#!/bin/sh
+case "$*" in
+"-m venv --clear "*)
+  '{sys.executable}' -m venv --clear --without-pip "$4" || exit
+  for packages in "$4"/lib/python*/site-packages; do
+    echo '{lent}' > "$packages/lent.pth"
+  done ;;
+*) exec '{sys.executable}' "$@" ;;
+esac
+"""
+    )
+    path.chmod(0o755)
+    return path
+
+
+def test_packages_that_cannot_be_had_leave_no_half_environment(
+    tmp_path: Path, python_that_lends_its_pip: Path
+) -> None:
     (tmp_path / "requirements.txt").write_text("no-such-package==1\n")
-    status, said = set_up(tmp_path)
+    status, said = set_up(tmp_path, python=str(python_that_lends_its_pip))
     assert status == 1
+    assert "No matching distribution found for no-such-package==1" in said
     assert "To mend it: the first set-up needs the network" in said
     assert not (tmp_path / ".venv").exists()
 

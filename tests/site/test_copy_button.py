@@ -40,7 +40,7 @@ def reader(new_context: Callable[..., BrowserContext]) -> BrowserContext:
     )
 
 
-def test_the_button_copies_its_program(
+def test_each_program_has_a_button_that_copies_it_and_nothing_else_has_one(
     built_site: Path, opened: list[str], site_url: str, reader: BrowserContext
 ) -> None:
     page = reader.new_page()
@@ -54,6 +54,9 @@ def test_the_button_copies_its_program(
             page.evaluate("navigator.clipboard.writeText('nothing was copied')")
             button.click()
             assert clipboard(page) == program, f"{name}: {path}"
+        buttons = page.locator(".copybtn").count()
+        assert buttons == page.locator(".copy-source pre").count(), name
+        assert not page.locator(".recorded .copybtn").count(), name
 
 
 def test_the_keyboard_reaches_the_button(
@@ -90,14 +93,3 @@ def test_the_button_is_visible_on_touch(
     box = button.bounding_box()
     assert box is not None
     assert min(box["width"], box["height"]) >= 24, "smaller than WCAG 2.5.8 asks for"
-
-
-def test_only_programs_have_a_button(
-    built_site: Path, opened: list[str], site_url: str, reader: BrowserContext
-) -> None:
-    page = reader.new_page()
-    for name in with_snippets(built_site, opened):
-        page.goto(site_url + name)
-        buttons = page.locator(".copybtn").count()
-        assert buttons == page.locator(".copy-source pre").count(), name
-        assert not page.locator(".recorded .copybtn").count(), name

@@ -58,12 +58,20 @@ def test_a_page_is_complete_without_javascript(
 ) -> None:
     context = new_context(java_script_enabled=False, reduced_motion="reduce")
     page = context.new_page()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    timelines = 0
     for name in opened:
-        page.set_viewport_size({"width": 1280, "height": 800})
         page.goto(site_url + name)
         assert page.locator("article h1").is_visible(), name
         assert page.locator(".sidebar-tree a").first.is_visible(), name
         assert not page.locator(".theme-toggle:visible").count(), name
+        if page.locator("figure.timeline").count():
+            timelines += 1
+            assert page.locator("figure.timeline svg").first.is_visible(), name
+            buttons = page.locator("figure.timeline button").count()
+            assert not buttons, (name, "a button that does nothing")
+            assert not page.locator(".tl-later").count(), name
+    assert timelines, "no page has a timeline"
     page.set_viewport_size({"width": 390, "height": 800})
     assert not page.locator(".sidebar-tree a").first.is_visible()
     page.locator(".nav-overlay-icon").click()
@@ -80,19 +88,24 @@ def test_a_script_that_comes_late_moves_nothing(
     site_url: str,
     new_context: Callable[..., BrowserContext],
 ) -> None:
-    height = "document.documentElement.scrollHeight"
-    for width in (1280, 390):
-        page = new_context(viewport={"width": width, "height": 800}).new_page()
-        for name in opened:
-            text = (built_site / name).read_text("utf-8")
-            if not ADDED_TO.search(text):
-                continue
-            page.goto(site_url + name)
-            after = page.evaluate(height)
-            page.route("**/site.js*", lambda route: route.abort())
-            page.goto(site_url + name)
-            assert page.evaluate(height) == after, (name, width)
-            page.unroute("**/site.js*")
+    page = new_context(viewport={"width": 1280, "height": 800}).new_page()
+
+    def heights() -> dict[int, int]:
+        found = {}
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 800})
+            found[width] = page.evaluate("document.documentElement.scrollHeight")
+        return found
+
+    for name in opened:
+        if not ADDED_TO.search((built_site / name).read_text("utf-8")):
+            continue
+        page.goto(site_url + name)
+        after = heights()
+        page.route("**/site.js*", lambda route: route.abort())
+        page.goto(site_url + name)
+        assert heights() == after, name
+        page.unroute("**/site.js*")
 
 
 def test_the_drawers_open_with_the_keyboard(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from bs4 import BeautifulSoup
+from bs4.filter import SoupStrainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bs4 import Tag
     from playwright.sync_api import BrowserContext, Locator, Page
 
 pytestmark = pytest.mark.browser
@@ -64,58 +66,73 @@ def open_at(context: BrowserContext, address: str) -> tuple[Page, Locator]:
     return page, page.locator("figure.timeline").first
 
 
-@pytest.mark.parametrize("width", [390, 1280])
 def test_each_step_lights_its_row_its_line_and_the_kernel(
     built_site: Path,
     pages: list[str],
     site_url: str,
     new_context: Callable[..., BrowserContext],
-    width: int,
 ) -> None:
-    context = new_context(viewport={"width": width, "height": 800})
+    """On a narrow and a wide screen; half of the pages are first seen on each."""
+    page = new_context().new_page()
+    widths = [390, 1280]
     for name in with_timelines(built_site, pages):
-        page, figure = open_at(context, site_url + name)
-        soup = BeautifulSoup((built_site / name).read_text(), "html.parser")
-        drawn = soup.select_one("figure.timeline")
-        assert drawn is not None
-        rows = drawn.select(".tl-event")
-        words = [li.get_text() for li in drawn.select(".timeline-text li")]
-        assert len(rows) == len(words), name
-        kept: dict[str, str] = {}
-        steps = figure.evaluate(EACH_STEP, len(rows))
-        for number, (row, said, seen) in enumerate(
-            zip(rows, words, steps, strict=True), 1
-        ):
-            where = f"{name}, step {number}"
-            assert seen["now"] == [row["data-step"]], where
-            assert seen["later"] == len(rows) - number, where
-            assert seen["count"] == f"Step {number} of {len(rows)}", where
-            # What an event loop or a library does has no line of the program.
-            prefix = re.match(r"(Line \d+): ", said)
-            line = prefix[1] if prefix else ""
-            sentence = said[prefix.end() :] if prefix else said
-            sentence, _, news = sentence.partition(" The kernel then has: ")
-            assert seen["said"] == sentence, where
-            # The lit line is the one that the picture links to, as the file has it.
-            link = row.select_one("a")
-            assert (link is None) == (line == ""), where
-            if link is not None and str(link["href"]).startswith("#"):
-                (lit,) = seen["lit"]
-                assert lit[0] == link["href"][1:], where
-                assert lit[1] == line_of_program(lit[0]), where
-                assert seen["code"] == f"{line}: {lit[1]}", where
-            else:  # the whole of a long program is on another page
-                assert (seen["lit"], seen["code"]) == ([], line), where
-            for told in filter(None, news.removesuffix(".").split("; ")):
-                socket, state = re.split(r" (?=[A-Z][A-Z]|gone)", told, maxsplit=1)
-                kept[socket] = state
-            still = [f"{k}: {v}" for k, v in kept.items() if v != "gone"]
-            assert sorted(seen["kernel"]) == sorted(still), where
-            assert seen["row"]["top"] >= 0, f"{where}: the row is above the window"
-            assert seen["row"]["bottom"] <= seen["panel"]["top"], f"{where}: hidden"
-        forward = figure.get_by_role("button", name="Next")
-        assert forward.get_attribute("aria-disabled") == "true"
-        page.close()
+        rows = steps_drawn(built_site / name)
+        page.set_viewport_size({"width": widths[0], "height": 800})
+        page.goto(site_url + name)
+        figure = page.locator("figure.timeline").first
+        for width in widths:
+            page.set_viewport_size({"width": width, "height": 800})
+            seen = figure.evaluate(EACH_STEP, len(rows))
+            compare(rows, seen, f"{name}, {width} px")
+            forward = figure.get_by_role("button", name="Next")
+            assert forward.get_attribute("aria-disabled") == "true"
+            forward.press("Escape")
+            assert not page.locator(".tl-now, .tl-later, .line-now").count()
+        widths.reverse()
+
+
+def steps_drawn(path: Path) -> list[tuple[Tag, str]]:
+    """Read a page's first picture: its rows, each with the words for it."""
+    only = SoupStrainer("figure", class_="timeline")
+    soup = BeautifulSoup(path.read_text(), "html.parser", parse_only=only)
+    drawn = soup.select_one("figure.timeline")
+    assert drawn is not None
+    rows = drawn.select(".tl-event")
+    words = [li.get_text() for li in drawn.select(".timeline-text li")]
+    return list(zip(rows, words, strict=True))
+
+
+def compare(rows: list[tuple[Tag, str]], steps: list[Any], where: str) -> None:
+    """Compare what each step showed with the picture, its words and the program."""
+    kept: dict[str, str] = {}
+    for number, ((row, said), seen) in enumerate(zip(rows, steps, strict=True), 1):
+        at = f"{where}, step {number}"
+        assert seen["now"] == [row["data-step"]], at
+        assert seen["later"] == len(rows) - number, at
+        assert seen["count"] == f"Step {number} of {len(rows)}", at
+        # What an event loop or a library does has no line of the program.
+        prefix = re.match(r"(Line \d+): ", said)
+        line = prefix[1] if prefix else ""
+        sentence = said[prefix.end() :] if prefix else said
+        sentence, _, news = sentence.partition(" The kernel then has: ")
+        assert seen["said"] == sentence, at
+        # The lit line is the one that the picture links to, as the file has it.
+        link = row.select_one("a")
+        assert (link is None) == (line == ""), at
+        if link is not None and str(link["href"]).startswith("#"):
+            (lit,) = seen["lit"]
+            assert lit[0] == link["href"][1:], at
+            assert lit[1] == line_of_program(lit[0]), at
+            assert seen["code"] == f"{line}: {lit[1]}", at
+        else:  # the whole of a long program is on another page
+            assert (seen["lit"], seen["code"]) == ([], line), at
+        for told in filter(None, news.removesuffix(".").split("; ")):
+            socket, state = re.split(r" (?=[A-Z][A-Z]|gone)", told, maxsplit=1)
+            kept[socket] = state
+        still = [f"{k}: {v}" for k, v in kept.items() if v != "gone"]
+        assert sorted(seen["kernel"]) == sorted(still), at
+        assert seen["row"]["top"] >= 0, f"{at}: the row is above the window"
+        assert seen["row"]["bottom"] <= seen["panel"]["top"], f"{at}: hidden"
 
 
 def line_of_program(id: str) -> str:  # noqa: A002 - the word that HTML uses
@@ -164,20 +181,6 @@ def test_the_keys_step_too(
     assert not page.locator(".tl-now, .tl-later, .line-now").count()
     page.keyboard.press("Alt+ArrowRight")
     assert count.inner_text() == f"{rows} steps", "Alt and an arrow is the browser's"
-
-
-def test_without_javascript_the_picture_is_as_it_was(
-    built_site: Path,
-    opened: list[str],
-    site_url: str,
-    new_context: Callable[..., BrowserContext],
-) -> None:
-    plain = new_context(java_script_enabled=False)
-    for name in with_timelines(built_site, opened):
-        _, figure = open_at(plain, site_url + name)
-        assert figure.locator("svg").is_visible()
-        assert not figure.locator("button").count(), "a button that does nothing"
-        assert not figure.locator(".tl-later").count()
 
 
 def test_before_the_first_step_the_whole_picture_shows(
