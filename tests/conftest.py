@@ -131,11 +131,13 @@ def in_own_network() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for each worker."""
-    with ExitStack() as stack:
-        try:
-            started = stack.enter_context(chromium.launched())
-        except Problem as problem:
-            pytest.skip(str(problem))
+    try:
+        chromium.program()
+    except Problem:
+        pytest.skip(needs.reason("chromium"))
+    if not needs.drives_browsers():
+        pytest.skip(needs.reason("chromium"))
+    with chromium.launched() as started:
         yield started
 
 

@@ -226,6 +226,8 @@ def test_a_driver_that_does_not_start_is_a_lack(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if not needs.drives_browsers():
+        pytest.skip(needs.reason("chromium"))
     node = broken_node(tmp_path)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/bin/chromium")
     both = program('"""Drives.\n\nNeeds: pip install playwright, chromium\n"""\n')
