@@ -36,6 +36,10 @@ WITH_PORT = {"start_server", "create_server", "serve", "TCPSite", "run_app"}
 PORTS = range(1024, 65536)  # below, a bind is refused: that is a subject
 
 
+# Of http.server: daemon_threads is True there, and False in socketserver's own.
+OF_DAEMONS = {"ThreadingHTTPServer"}
+
+
 def quiet(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
     """No sleep stands in for an event, however it is written."""
     del read
@@ -319,5 +323,31 @@ def _default_ports(root: Path, snippet: Snippet) -> Iterator[Problem]:
                 )
 
 
-ALL = (quiet, picked)
+def joined(root: Path, read: list[Page], snippets: list[Snippet]) -> Iterator[Problem]:
+    """A server of threads waits for them: they are daemons unless it says otherwise.
+
+    A run cannot show it: such a thread may have ended by itself before anybody looks.
+    """
+    del read
+    for snippet in snippets:
+        tree = texts.parse(root, snippet.path, snippet.source)
+        settled = any(
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Constant)
+            and node.value.value is False
+            and any(ast.unparse(to).endswith("daemon_threads") for to in node.targets)
+            for node in texts.nodes(tree)
+        )
+        for node in texts.nodes(tree):
+            used = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+            if used and node.id in OF_DAEMONS and not settled:  # type: ignore[attr-defined]
+                yield Problem(
+                    place(root, snippet.path, node.lineno),  # type: ignore[attr-defined]
+                    "the threads of this server are daemons: nobody waits for them",
+                    "set daemon_threads = False on it, so that its end waits for them",
+                )
+                break
+
+
+ALL = (quiet, picked, joined)
 """The checks, in the order in which they tell: (root, pages, programs)."""

@@ -179,3 +179,24 @@ def test_a_default_port_is_for_people_who_copy_and_not_for_recordings(
     )
     programs = [snippet.read(path, tmp_path)]
     assert list(check_code.picked(tmp_path, [], programs)) == []
+
+
+SERVES = """
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        {settled}
+"""
+
+
+@pytest.mark.parametrize("settled", ["pass", "server.daemon_threads = True"])
+def test_a_server_whose_threads_nobody_waits_for_is_refused(
+    tmp_path: Path, settled: str
+) -> None:
+    said = told(tmp_path, SERVES.format(settled=settled))
+    assert "a_program.py:4: the threads of this server are daemons" in said
+    assert "set daemon_threads = False on it" in said
+
+
+def test_a_server_that_waits_for_its_threads_is_not(tmp_path: Path) -> None:
+    said = told(tmp_path, SERVES.format(settled="server.daemon_threads = False"))
+    assert "daemons" not in said
