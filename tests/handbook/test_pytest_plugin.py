@@ -38,16 +38,17 @@ def test_purpose():
 """
 
 
-@pytest.fixture
-def told(tmp_path: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Run the tests above without CI and with it; what pytest says of each."""
-    (tmp_path / "test_it.py").write_text(TESTS)
+    folder = tmp_path_factory.mktemp("skips")
+    (folder / "test_it.py").write_text(TESTS)
 
     def run(ci: str) -> str:
         plugins = ("-p", "handbook.pytest_plugin", "-p", "no:cacheprovider")
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *plugins, "-n", "2"],
-            cwd=tmp_path,
+            cwd=folder,
             env={**os.environ, "CI": ci, "PYTHONPATH": str(ROOT / "conf")},
             capture_output=True,
             text=True,
