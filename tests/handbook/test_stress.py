@@ -17,6 +17,7 @@ from handbook.snippet import ROOT
 from patience import PATIENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
@@ -49,13 +50,28 @@ def test_tests_that_are_not_there_are_told(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def family() -> subprocess.Popen[str]:
-    """A shell with two children, which write when they are told to."""
-    return subprocess.Popen(
+def family() -> Iterator[subprocess.Popen[str]]:
+    """Run a process with two children, and end all three, however the test ends."""
+    with subprocess.Popen(
         ["sh", "-c", "sleep 1000 & sleep 1000 & echo up; wait"],
         stdout=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "up\n"
+            yield process
+        finally:
+            offspring.end(process.pid)
+            process.kill()
+
+
+def until(fits: Callable[[], bool]) -> None:
+    """Wait until it is so, a minute at most."""
+    give_up = time.monotonic() + PATIENCE
+    while not fits():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)  # waits: no event tells that another process was stopped
 
 
 def states(pid: int) -> list[bool]:
@@ -66,19 +82,12 @@ def test_processes_are_paused_and_all_go_on(
     family: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stress, "BETWEEN", 0.01)
-    give_up = time.monotonic() + PATIENCE
-    with family:
-        assert family.stdout is not None
-        assert family.stdout.readline() == "up\n"
-        pauses = stress.Pauses(random.Random(1))  # noqa: S311
-        with pauses.below(family.pid):
-            while not any(states(family.pid)):
-                assert time.monotonic() < give_up
-                time.sleep(0.01)  # waits: no event tells that another one was stopped
-        assert states(family.pid) == [False, False]
-        assert not offspring.is_stopped(family.pid), "never the one above them"
-        assert pauses.made
-        offspring.end(family.pid)
+    pauses = stress.Pauses(random.Random(1))  # noqa: S311
+    with pauses.below(family.pid):
+        until(lambda: any(states(family.pid)))
+    until(lambda: states(family.pid) == [False, False])
+    assert not offspring.is_stopped(family.pid), "never the one above them"
+    assert pauses.made
 
 
 def test_what_a_test_has_stopped_itself_stays_so(
@@ -86,20 +95,16 @@ def test_what_a_test_has_stopped_itself_stays_so(
 ) -> None:
     monkeypatch.setattr(stress, "BETWEEN", 0.01)
     monkeypatch.setattr(stress, "LONGEST", 0.1)
-    with family:
-        assert family.stdout is not None
-        assert family.stdout.readline() == "up\n"
-        mine, other = offspring.below(family.pid)
-        offspring.send([mine], 19)  # SIGSTOP
-        pauses = stress.Pauses(random.Random(1))  # noqa: S311
-        give_up = time.monotonic() + PATIENCE
-        with pauses.below(family.pid):
-            while len(pauses.made) < 3:
-                assert time.monotonic() < give_up
-                assert offspring.is_stopped(mine)
-                time.sleep(0.01)  # waits: the pauses are the subject
-        assert not offspring.is_stopped(other)
-        offspring.end(family.pid)
+    mine, other = offspring.below(family.pid)
+    offspring.send([mine], 19)  # SIGSTOP
+    until(lambda: offspring.is_stopped(mine))  # it is on its way for a moment
+    pauses = stress.Pauses(random.Random(1))  # noqa: S311
+    with pauses.below(family.pid):
+        while len(pauses.made) < 3:
+            assert offspring.is_stopped(mine)
+            until(lambda: offspring.is_stopped(other) or len(pauses.made) >= 3)
+            until(lambda: not offspring.is_stopped(other))
+    until(lambda: not offspring.is_stopped(other))
 
 
 def test_the_machine_is_busy_for_as_long_as_the_block() -> None:

@@ -7,6 +7,7 @@ packages from the network: it stands apart, and without it this environment is u
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import shutil
 import signal
@@ -14,7 +15,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,7 +124,8 @@ def _wait_for(process: subprocess.Popen[bytes], address: str, text: str) -> None
     give_up = time.monotonic() + PATIENCE
     while time.monotonic() < give_up and process.poll() is None:
         with (
-            contextlib.suppress(OSError, urllib.error.URLError),
+            # The page may be written anew while it is read.
+            contextlib.suppress(OSError, http.client.HTTPException, UnicodeDecodeError),
             urllib.request.urlopen(address, timeout=PATIENCE) as answer,  # noqa: S310
         ):
             if text in answer.read().decode("utf-8"):
