@@ -177,7 +177,7 @@ def long(snippet: Snippet, events: list[Event]) -> Iterator[Problem]:
             f"takes {total:.1f} s ({cpu:.1f} s of them processor time); "
             f"{snippet.takes:g} s are its limit",
             "make it shorter; if the kernel's own timer is the subject, write "
-            f"'Takes: {LONGEST} seconds' into its docstring",
+            f"'Takes: {LONGEST:g} seconds' into its docstring",
         )
 
 

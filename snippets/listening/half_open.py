@@ -87,5 +87,5 @@ else:
         main()
     except PermissionError:
         print(
-            "This program needs root: this kernel gives socket filters to nobody else."
+            "This program needs CAP_NET_ADMIN, as root has it, for its socket filter."
         )

@@ -161,7 +161,7 @@ if sys.platform == "linux":
         main()
     except PermissionError:
         print(
-            "This program needs root: this kernel gives socket filters to nobody else."
+            "This program needs CAP_NET_ADMIN, as root has it, for its socket filter."
         )
 else:
     print("This program needs Linux: a socket filter cuts the connection.")

@@ -52,9 +52,9 @@ async def verdicts(program: str) -> Counter[tuple[str, str]]:
         url = f"127.0.0.1:{line.decode().split()[-1]}"
         cases = [f"{group}.*" for group in GROUPS]
         results = await run(url, cases)
-        for _ in range(
-            2
-        ):  # four cases give a second: a slow machine has two more tries
+        # Four cases give their answer a second:
+        # a slow machine has two more tries at them.
+        for _ in range(2):
             late = [c for c, r in results.items() if r.behavior.value == "NON-STRICT"]
             results |= await run(url, late) if late else {}
     finally:

@@ -159,7 +159,8 @@ FAULTS = {
     "prints what nobody can read": ("print('\\x1b[1mbold')", "an escape sequence"),
     "takes long": (
         "import time\ntime.sleep(3.1)  # waits: length is the subject",
-        " s are its limit",
+        "s are its limit\n  To mend it: make it shorter; if the kernel's own timer "
+        "is the subject, write 'Takes: 5 seconds' into its docstring",
     ),
 }
 
